@@ -20,7 +20,7 @@ class Call:
     name: str = ""
 
     @classmethod
-    def of(cls, method: str, path: str, query: str) -> Call:
+    def parse(cls, method: str, path: str, query: str) -> Call:
         """Parse a request's method and path: `/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME/SUBRESOURCE`."""
         parts = path.strip("/").split("/")
         rest = parts[2:] if parts[0] == "api" else parts[3:]
@@ -75,17 +75,17 @@ class Trace:
         self.writes: list[Point] = []
         self.reads: list[Point] = []
         self.events: list[Point] = []
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def call(self, call: Call) -> Point:
         """Record a request."""
-        return self._note(call.label, self.writes if call.writes else self.reads)
+        return self._record(call.label, self.writes if call.writes else self.reads)
 
     def event(self, resource: str, kind: str) -> Point:
         """Record a watch event of `kind`, such as ADDED."""
-        return self._note(f"{kind}.{resource}", self.events)
+        return self._record(f"{kind}.{resource}", self.events)
 
-    def _note(self, label: str, points: list[Point]) -> Point:
-        self._seen[self.step, label] += 1
-        points.append(Point(self.step, label, self._seen[self.step, label]))
+    def _record(self, label: str, points: list[Point]) -> Point:
+        self._counts[self.step, label] += 1
+        points.append(Point(self.step, label, self._counts[self.step, label]))
         return points[-1]

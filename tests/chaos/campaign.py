@@ -1,4 +1,4 @@
-"""Runs many cases in parallel against one API server, each in its own namespace."""
+"""Run many cases in parallel against one API server, each in its own namespace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import aiohttp
 import yaml
 from tests.chaos.observer import Observer
 from tests.chaos.proxy import Upstream
-from tests.chaos.run import Arena, Clean, Result, clean, faulty
+from tests.chaos.run import Arena, CleanRun, Result, run_clean, run_with_fault
 from tests.chaos.snapshot import difference
 
 if TYPE_CHECKING:
@@ -44,32 +44,32 @@ async def arena(kubeconfig: Path, directory: Path) -> AsyncIterator[Arena]:
         yield Arena(upstream, observer, directory)
 
 
-async def agreed(arena: Arena) -> Clean:
-    """Return the common result of two clean runs. Raises UnsteadyError, TimeoutError."""
+async def agreed(arena: Arena) -> CleanRun:
+    """Return the common record of two clean runs. Raises UnsteadyError, TimeoutError."""
     for _ in range(ATTEMPTS):
-        one, other = await asyncio.gather(clean(arena), clean(arena))
+        first, second = await asyncio.gather(run_clean(arena), run_clean(arena))
         lines = [
-            *difference(other.snapshots, one.snapshots),
-            *difference(other.counts, one.counts),
-            *difference(sorted(other.watching), sorted(one.watching)),
+            *difference(second.snapshots, first.snapshots),
+            *difference(second.counts, first.counts),
+            *difference(sorted(second.watching), sorted(first.watching)),
         ]
         if not lines:
-            return one
+            return first
     message = "clean runs differ: " + "; ".join(lines[:10])
     raise UnsteadyError(message)
 
 
-async def run(arena: Arena, cases: Sequence[Case], expected: Clean, *, jobs: int) -> AsyncIterator[Result]:
+async def run(arena: Arena, cases: Sequence[Case], expected: CleanRun, *, jobs: int) -> AsyncIterator[Result]:
     """Run the cases, `jobs` at a time; yield each result as it completes."""
-    turns = asyncio.Semaphore(jobs)
+    slots = asyncio.Semaphore(jobs)
 
-    async def one(case: Case) -> Result:
-        async with turns:
-            return await faulty(arena, str(case), case.make(), expected)
+    async def run_case(case: Case) -> Result:
+        async with slots:
+            return await run_with_fault(arena, str(case), case.make(), expected)
 
     # Shuffle, so that cases that mostly wait run beside cases that work.
-    mixed = random.Random(0).sample(cases, len(cases))
-    for result in asyncio.as_completed([one(case) for case in mixed]):
+    shuffled = random.Random(0).sample(cases, len(cases))
+    for result in asyncio.as_completed([run_case(case) for case in shuffled]):
         yield await result
 
 

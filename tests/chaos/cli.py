@@ -1,4 +1,4 @@
-"""Inject one fault per run between the operator and the API server; the outcome must equal that of a clean run."""
+"""Inject one fault per run between the operator and the API server, and compare each run with a clean one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         with _cluster(keep=options.keep) as kubectl:
             asyncio.run(_campaign(kubectl, options, results))
     except KeyboardInterrupt:
-        print("interrupted; this is what there is", file=sys.stderr)
+        print("interrupted; these are the results so far", file=sys.stderr)
     if not results:
         return 0 if options.list else 1
     report.write(results, BUILD / "report.json")
@@ -87,11 +87,15 @@ def _cluster(*, keep: bool) -> Iterator[Kubectl]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--case", action="append", default=[], help="run this one; may be repeated")
+    parser.add_argument("--case", action="append", default=[], help="run this case; may be repeated")
     parser.add_argument(
-        "--fault", action="append", default=[], choices=FAMILIES, help="run all of this fault's"
+        "--fault",
+        action="append",
+        default=[],
+        choices=FAMILIES,
+        help="run every case of this fault; may be repeated",
     )
-    parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="how many cases at once")
+    parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="the number of cases that run at once")
     parser.add_argument("--list", action="store_true", help="only print the cases' names")
-    parser.add_argument("--keep", action="store_true", help="leave the cluster up")
+    parser.add_argument("--keep", action="store_true", help="keep the cluster afterwards")
     return parser

@@ -23,11 +23,11 @@ REASONS = {
 }
 SILENCE_SECONDS = 45.0
 """Longer than the operator's request timeout."""
-SEEN_SECONDS = 0.1
-"""The time after which a sent response counts as read, if no later request proves it."""
+RESPONSE_READ_SECONDS = 0.1
+"""How long to wait after a response until the operator counts as having read it."""
 
 
-class Stage(Protocol):
+class FaultActions(Protocol):
     """The actions that a fault can take besides changing the traffic."""
 
     def kill(self) -> None:
@@ -41,7 +41,7 @@ class Stage(Protocol):
 
 
 class NoFault:
-    """Passes everything unchanged; the base class of the faults."""
+    """Pass everything unchanged; the base class of the faults."""
 
     seconds = 0.0
     """Additional seconds that the fault allows a step."""
@@ -50,7 +50,7 @@ class NoFault:
         """Inject the fault at `point`."""
         self.point = point
         self.hit = False
-        self.stage: Stage | None = None
+        self.actions: FaultActions | None = None
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
         """See tests.chaos.proxy.Fault."""
@@ -60,7 +60,7 @@ class NoFault:
         """See tests.chaos.proxy.Fault."""
         return await send()
 
-    async def answered(self, point: Point, call: Call) -> None:
+    async def after_response(self, point: Point, call: Call) -> None:
         """See tests.chaos.proxy.Fault."""
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
@@ -74,43 +74,43 @@ class NoFault:
         """Return True until the fault is over."""
         return False
 
-    def _strikes(self, point: Point) -> bool:
+    def _is_hit(self, point: Point) -> bool:
         """Return True once, when the run reaches the fault's point."""
-        strikes = point == self.point and not self.hit
-        self.hit = self.hit or strikes
-        return strikes
+        is_hit = point == self.point and not self.hit
+        self.hit = self.hit or is_hit
+        return is_hit
 
     def _restart(self) -> None:
-        assert self.stage is not None
-        self.stage.kill()
-        self.stage.start()
+        assert self.actions is not None
+        self.actions.kill()
+        self.actions.start()
 
 
 class KillUnseen(NoFault):
-    """Kill the operator after a write, before its response arrives."""
+    """Kill the operator after it sends a write and before it gets the response."""
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
         """Kill the operator after forwarding the request."""
         answer = await send()
-        if self._strikes(point):
+        if self._is_hit(point):
             self._restart()
             raise Cut
         return answer
 
 
 class KillSeen(NoFault):
-    """Kill the operator after it received a write's response: at its next request, or a moment later."""
+    """Kill the operator after it gets a write's response: at its next request, or a moment later."""
 
     def __init__(self, point: Point | None = None) -> None:
         """Inject the fault after `point`."""
         super().__init__(point)
         self._armed = False
 
-    async def answered(self, point: Point, call: Call) -> None:
+    async def after_response(self, point: Point, call: Call) -> None:
         """Arm the fault, and kill the operator a moment later."""
-        if self._strikes(point):
+        if self._is_hit(point):
             self._armed = True
-            await asyncio.sleep(SEEN_SECONDS)
+            await asyncio.sleep(RESPONSE_READ_SECONDS)
             self._kill()
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
@@ -131,7 +131,7 @@ class KillSeen(NoFault):
 
 
 class Reply(NoFault):
-    """Give a request an error response, or none. With `done`, the server carries the request out first."""
+    """Answer a request with an error or close its connection; with `done`, the server executes it first."""
 
     def __init__(self, point: Point | None = None, *, status: int | None, done: bool) -> None:
         """Respond with `status`; None closes the connection."""
@@ -140,12 +140,12 @@ class Reply(NoFault):
         self._done = done
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """Do the same for a watch."""
-        return await self._reply() if self._strikes(point) else None
+        """Answer a watch in the same way."""
+        return await self._reply() if self._is_hit(point) else None
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Return the error response."""
-        if not self._strikes(point):
+        """Answer the request with the error."""
+        if not self._is_hit(point):
             return await send()
         if self._done:
             await send()
@@ -184,8 +184,8 @@ class Events(NoFault):
         self._waiting = False
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """Change the event. Later events of its stream wait as well: a connection keeps the order."""
-        if not self._strikes(point):
+        """Change the event. Later events of its stream wait too, because a connection keeps their order."""
+        if not self._is_hit(point):
             return [line]
         self._waiting = True
         try:
@@ -200,7 +200,7 @@ class Events(NoFault):
 
 
 def expired(_: bytes) -> list[bytes]:
-    """Replace an event by the error for an expired watch."""
+    """Replace an event with the error for an expired watch."""
     event = {"type": "ERROR", "object": json.loads(failure(410).body)}
     return [json.dumps(event).encode() + b"\n"]
 

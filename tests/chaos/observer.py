@@ -1,4 +1,4 @@
-"""Observes every object of every namespace through the campaign's own watches at the API server.
+"""Observe every object of every namespace through the campaign's own watches at the API server.
 
 It opens one watch per kind for all cases, and bypasses the faults.
 """
@@ -13,14 +13,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from tests.chaos.world import World
+from tests.chaos.namespace_state import NamespaceState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.chaos.proxy import Upstream
 
-# Controllers write these at any time, so they are no evidence about the operator.
+# Controllers write these at any time, so they say nothing about the operator.
 NOISE = frozenset({"events", "endpoints", "endpointslices", "leases", "controllerrevisions"})
 UNLIMITED = aiohttp.ClientTimeout(total=None)
 
@@ -30,7 +30,7 @@ class Observer:
 
     def __init__(self, upstream: Upstream) -> None:
         """Start empty; `watching` starts the watches."""
-        self.worlds: defaultdict[str, World] = defaultdict(World)
+        self.namespaces: defaultdict[str, NamespaceState] = defaultdict(NamespaceState)
         self._upstream = upstream
 
     @asynccontextmanager
@@ -71,12 +71,12 @@ class Observer:
                 async for line in response.content:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        message = f"the watch of {path} broke, so nothing can be said: {event['object']}"
+                        message = f"the watch of {path} broke, so the state is unknown: {event['object']}"
                         raise RuntimeError(message)
                     metadata = event["object"]["metadata"]
                     version = metadata["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        self.worlds[metadata["namespace"]].note(event["type"], event["object"])
+                        self.namespaces[metadata["namespace"]].record(event["type"], event["object"])
 
 
 def _is_observed(resource: dict[str, Any]) -> bool:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Stale(NoFault):
-    """Repeat the responses from before a write to later reads, for a while."""
+    """For a while, answer reads with the responses from before a write."""
 
-    LASTS = 2.0
+    DURATION = 2.0
 
     def __init__(self, point: Point | None = None, *, verb: str) -> None:
         """Affect only reads with `verb`: get or list."""
@@ -26,19 +26,19 @@ class Stale(NoFault):
         self._frozen: dict[str, Answer] | None = None
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Return the earlier response, if there is one."""
+        """Return the earlier response if there is one."""
         if self._frozen is not None and path in self._frozen:
             return self._frozen[path]
         answer = await send()
         if call.verb == self._verb and self._frozen is None:
             self._latest[path] = answer
-        if self._strikes(point):
+        if self._is_hit(point):
             self._frozen = dict(self._latest)
-            asyncio.get_running_loop().call_later(self.LASTS, self._thaw)
+            asyncio.get_running_loop().call_later(self.DURATION, self._thaw)
         return answer
 
     def pending(self) -> bool:
-        """Return True until reads return current state again."""
+        """Return True until reads return the current state again."""
         return self._frozen is not None
 
     def _thaw(self) -> None:
@@ -51,9 +51,9 @@ class Partition(NoFault):
     def __init__(
         self, point: Point | None = None, *, lasts: float, how: Literal["cut", "silent", "503"]
     ) -> None:
-        """Start with the step of `point`: close connections, keep them silent, or respond with 503."""
+        """Start at the step of `point`: close connections, stop answering on them, or respond with 503."""
         super().__init__(point)
-        # After repeated failures the next try of the operator, or of kopf, may be as late as the partition was long.
+        # After repeated failures the operator or kopf may wait as long again before the next attempt.
         self.seconds = 2 * lasts + 10
         self._lasts = lasts
         self._how = how
@@ -61,31 +61,31 @@ class Partition(NoFault):
         self._open.set()
 
     async def step(self, name: str) -> None:
-        """Close the gate at the fault's step."""
+        """Start the outage at the fault's step."""
         if self.point is None or name != self.point.step or self.hit:
             return
-        assert self.stage is not None
+        assert self.actions is not None
         self.hit = True
         self._open.clear()
         asyncio.get_running_loop().call_later(self._lasts, self._open.set)
         if self._how != "silent":
-            self.stage.cut()
+            self.actions.cut()
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """Refuse the watch, or hold it."""
+        """Refuse the watch or hold it back."""
         return await self._gate()
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Refuse the request, or hold it and forward it afterwards."""
+        """Refuse the request, or hold it back and forward it afterwards."""
         return await self._gate() or await send()
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """Hold the event: only silent partitions leave streams open."""
+        """Hold the event back; only a silent partition leaves streams open."""
         await self._open.wait()
         return [line]
 
     def pending(self) -> bool:
-        """Return True until the gate opens."""
+        """Return True until the outage is over."""
         return not self._open.is_set()
 
     async def _gate(self) -> Answer | None:

@@ -30,7 +30,7 @@ TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n|\n)*(.{0
 
 @dataclass
 class Program:
-    """The operator of one namespace; `home` is its own directory."""
+    """The operator of one namespace; `home` is its directory."""
 
     home: Path
     namespace: str
@@ -40,7 +40,7 @@ class Program:
 
     @property
     def log(self) -> Path:
-        """The output of all its processes."""
+        """The file with the output of all its processes."""
         return self.home / "operator.log"
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class Program:
             "MCQ_OPERATOR_PORT": "0",
             "MCQ_OPERATOR_CANARY_URL": "http://127.0.0.1:9",
         }
-        self._process = CONTEXT.Process(target=_operate, args=(environment, str(self.log)), daemon=True)
+        self._process = CONTEXT.Process(target=_run_operator, args=(environment, str(self.log)), daemon=True)
         self._process.start()
 
     def kill(self) -> None:
@@ -75,19 +75,19 @@ class Program:
             self.start()
 
     def complaints(self) -> list[str]:
-        """Return log entries that no fault excuses: tracebacks, shown by their last line."""
+        """Return the last line of each traceback in the log; no fault excuses one."""
         log = self.log.read_text() if self.log.exists() else ""
         return [f"a traceback in the log: {last}" for last in TRACEBACK.findall(log.replace("\\n", "\n"))]
 
 
-def _operate(environment: dict[str, str], log: str) -> None:
+def _run_operator(environment: dict[str, str], log: str) -> None:
     """Run the operator in this process."""
     from kubernetes.aio.config import kube_config
 
     from mcq_operator.__main__ import main
 
     os.environ.update(environment)
-    # Which is read from KUBECONFIG when it is imported: before the fork.
+    # kube_config read KUBECONFIG at its import, before the fork.
     kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)

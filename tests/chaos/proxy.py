@@ -19,8 +19,7 @@ from aiohttp import web
 from tests.chaos.calls import Call, Point, Trace
 
 OPERATOR = "system:serviceaccount:mcq-operator-system:mcq-operator"
-PASSED_ON = ("Content-Type", "Accept", "User-Agent")
-HTTP_OK = 200
+FORWARDED_HEADERS = ("Content-Type", "Accept", "User-Agent")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ Send = Callable[[], Awaitable[Answer]]
 
 
 class Fault(Protocol):
-    """Changes the traffic of one operator."""
+    """A change to the traffic of one operator."""
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
         """Return the response to a watch; None forwards it. May raise Cut."""
@@ -48,8 +47,8 @@ class Fault(Protocol):
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
         """Return the response to any other request; `send` forwards it. May raise Cut."""
 
-    async def answered(self, point: Point, call: Call) -> None:
-        """React after a response was sent to the operator."""
+    async def after_response(self, point: Point, call: Call) -> None:
+        """React after the operator was sent a response."""
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
         """Return the lines to send in place of a watch event. May raise Cut."""
@@ -104,7 +103,7 @@ class Proxy:
             transport.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        call = Call.of(request.method, request.path, request.query_string)
+        call = Call.parse(request.method, request.path, request.query_string)
         point = self.trace.call(call)
         transport = request.transport
         assert isinstance(transport, asyncio.Transport), "the request was read from it"
@@ -130,7 +129,7 @@ class Proxy:
         response = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
         await response.prepare(request)
         await response.write_eof()
-        await self._fault.answered(point, call)
+        await self._fault.after_response(point, call)
         return response
 
     async def _send(self, request: web.Request, call: Call, body: bytes) -> Answer:
@@ -164,7 +163,7 @@ class Proxy:
         return await self._fault.event(self.trace.event(call.resource, kind), line)
 
     def _open(self, request: web.Request, body: bytes) -> contextlib.AbstractAsyncContextManager[Any]:
-        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        headers = {name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers}
         return self._upstream.session.request(
             request.method,
             self._upstream.url + request.path_qs,

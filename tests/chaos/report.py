@@ -33,7 +33,7 @@ def text(result: Result) -> str:
     """Return one case as text."""
     lines = [f"{result.name}: {'ALARM' if result.alarms else 'as in a clean run'}, {result.seconds:.1f} s"]
     if not result.hit:
-        lines.append("  its point was not reached this time, so no fault struck")
+        lines.append("  this run did not reach its point, so it injected no fault")
     lines += [f"  {alarm}" for alarm in result.alarms]
     if result.alarms:
         lines.append(f"  again: .venv/bin/python -m tests.chaos --case '{result.name}'")

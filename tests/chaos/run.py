@@ -1,4 +1,4 @@
-"""One run of the scenario: clean, to record the reference, or with a fault, to compare with it."""
+"""Run the scenario once: without a fault to record the reference, or with a fault to compare with it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tests.chaos.faults import NoFault
 from tests.chaos.program import Program
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenario import START, STEPS
-from tests.chaos.snapshot import Snapshot, difference, take
+from tests.chaos.snapshot import Snapshot, difference, take_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.chaos.namespace_state import NamespaceState
     from tests.chaos.observer import Observer
     from tests.chaos.proxy import Upstream
-    from tests.chaos.world import World
 
 SETTLED_SECONDS = 0.4
 """A step is done after this long in the expected state without a write."""
 STEP_SECONDS = 1.1
-"""A step's minimum length. A Deployment scales old ReplicaSets down in the order of their creation times, which have a
+"""The shortest step. A Deployment scales old ReplicaSets down in the order of their creation times, which have a
 resolution of one second."""
 QUIET_SECONDS = 1.2
 """A clean run's step is done after this long without a change."""
 AFTER_SECONDS = 1.0
 """The time after the last step for a fault's late effects to show."""
 BOUND_SECONDS = 45.0
-"""The most that a step may take, in addition to its fault's time."""
+"""The limit for a step, in addition to its fault's time."""
 CLEAN_SECONDS = 120.0
-"""The most that a clean run may take."""
+"""The limit for a clean run."""
 POLL_SECONDS = 0.05
 LABEL = "mcq-operator.dev/chaos"
 """The label of a campaign's namespaces."""
@@ -51,8 +51,8 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class Clean:
-    """A clean run's record: a snapshot after each step, the watched kinds, and creations and deletions per object."""
+class CleanRun:
+    """The record of a clean run: a snapshot per step, the watched kinds, each object's creations and deletions."""
 
     trace: Trace
     snapshots: dict[str, Snapshot]
@@ -79,8 +79,8 @@ class _Run:
         self.fault = fault
         self.trace = Trace(START)
         self.proxy = Proxy(arena.upstream, self.trace, fault)
-        self.world: World = arena.observer.worlds[self.namespace]
-        self._taken: tuple[float, Snapshot] | None = None
+        self.state: NamespaceState = arena.observer.namespaces[self.namespace]
+        self._cached_snapshot: tuple[float, Snapshot] | None = None
 
     async def create_namespace(self) -> None:
         metadata = {"name": self.namespace, "labels": {LABEL: ""}}
@@ -93,19 +93,19 @@ class _Run:
         home.mkdir(parents=True)
         return Program(home, self.namespace, server)
 
-    def still(self) -> float:
+    def quiet_seconds(self) -> float:
         """Return the seconds since the last change in the namespace or the operator's last write."""
-        return time.monotonic() - max(self.world.changed, self.proxy.last_write)
+        return time.monotonic() - max(self.state.changed, self.proxy.last_write)
 
     def snapshot(self) -> Snapshot:
-        if self._taken is None or self._taken[0] != self.world.changed:
-            self._taken = self.world.changed, take(self.world, self.namespace)
-        return self._taken[1]
+        if self._cached_snapshot is None or self._cached_snapshot[0] != self.state.changed:
+            self._cached_snapshot = self.state.changed, take_snapshot(self.state, self.namespace)
+        return self._cached_snapshot[1]
 
 
 @dataclass
-class _Stage:
-    """The actions of tests.chaos.faults.Stage for one run."""
+class _RunActions:
+    """What a fault can do to one run."""
 
     program: Program
     proxy: Proxy
@@ -120,7 +120,7 @@ class _Stage:
         self.proxy.cut()
 
 
-async def clean(arena: Arena) -> Clean:
+async def run_clean(arena: Arena) -> CleanRun:
     """Run the scenario without a fault. Raises TimeoutError."""
     run = _Run(arena, NoFault())
     snapshots = {}
@@ -135,24 +135,24 @@ async def clean(arena: Arena) -> Clean:
             watching = frozenset(run.proxy.watching)
             for step in STEPS:
                 run.trace.step = step.name
-                await step.take(arena.upstream, run.namespace)
+                await step.apply(arena.upstream, run.namespace)
                 await asyncio.sleep(QUIET_SECONDS)
                 # The garbage collector may take half a minute to discover a new kind.
-                while run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live):
+                while run.quiet_seconds() < QUIET_SECONDS or (step == STEPS[-1] and run.state.live):
                     await asyncio.sleep(POLL_SECONDS)
                 snapshots[step.name] = run.snapshot()
         finally:
             program.kill()
-    return Clean(run.trace, snapshots, watching, run.world.counts())
+    return CleanRun(run.trace, snapshots, watching, run.state.counts())
 
 
-async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Result:
-    """Run the scenario with a fault, and report every difference from a clean run."""
+async def run_with_fault(arena: Arena, name: str, fault: NoFault, expected: CleanRun) -> Result:
+    """Run the scenario with a fault, and report every difference from the clean run."""
     run, result, started = _Run(arena, fault), Result(name), time.monotonic()
     await run.create_namespace()
     async with run.proxy.serving() as server:
         program = run.program(server)
-        fault.stage = _Stage(program, run.proxy)
+        fault.actions = _RunActions(program, run.proxy)
         try:
             await fault.step(START)
             program.start()
@@ -160,12 +160,12 @@ async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Re
             for step in STEPS:
                 run.trace.step = step.name
                 await fault.step(step.name)
-                await step.take(arena.upstream, run.namespace)
+                await step.apply(arena.upstream, run.namespace)
                 await _wait_settled(run, program, expected.snapshots[step.name], result)
             await _wait_over(run, program)
         finally:
             program.kill()
-    counts = run.world.counts()
+    counts = run.state.counts()
     result.alarms += [f"created, deleted: {line}" for line in difference(counts, expected.counts)]
     result.alarms += [f"at the end: {line}" for line in difference(run.snapshot(), {})]
     result.alarms += [*program.ends, *program.complaints()]
@@ -178,7 +178,7 @@ async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Re
     return result
 
 
-async def _wait_started(run: _Run, program: Program, expected: Clean, result: Result) -> None:
+async def _wait_started(run: _Run, program: Program, expected: CleanRun, result: Result) -> None:
     """Wait until the operator watches every expected kind."""
     end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
     while not run.proxy.watching >= expected.watching:
@@ -191,27 +191,27 @@ async def _wait_started(run: _Run, program: Program, expected: Clean, result: Re
 
 
 async def _wait_settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
-    """Wait until the namespace reaches the clean run's state after this step, and stays in it."""
+    """Wait until the namespace reaches the clean run's state after this step and stays in it."""
     start = time.monotonic()
     end = start + BOUND_SECONDS + run.fault.seconds
-    # After the last step no object may be left, other controllers' included.
+    # After the last step no object may be left, including those of other controllers.
     last = run.trace.step == STEPS[-1].name
     while (
         time.monotonic() < start + STEP_SECONDS
-        or run.still() < SETTLED_SECONDS
+        or run.quiet_seconds() < SETTLED_SECONDS
         or run.snapshot() != expected
-        or (last and run.world.live)
+        or (last and run.state.live)
     ):
         program.revive()
         if time.monotonic() > end:
-            differences = list(difference(run.snapshot(), expected)) or ["the operator goes on writing"]
+            differences = list(difference(run.snapshot(), expected)) or ["the operator keeps writing"]
             result.alarms += [f"{run.trace.step}: {line}" for line in differences[:10]]
             return
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def _wait_over(run: _Run, program: Program) -> None:
-    """Wait until the fault is over and its late effects had time to show."""
+    """Wait until the fault is over and its late effects have had time to show."""
     while run.fault.pending():
         await asyncio.sleep(POLL_SECONDS)
     await asyncio.sleep(AFTER_SECONDS)

@@ -26,7 +26,7 @@ class Step:
     name: str
     change: dict[str, Any] | None
 
-    async def take(self, upstream: Upstream, namespace: str) -> None:
+    async def apply(self, upstream: Upstream, namespace: str) -> None:
         """Apply the change."""
         path = f"/apis/{GROUP_VERSION}/namespaces/{namespace}/mcqsolvers"
         if self.change is None:

@@ -1,4 +1,4 @@
-"""A namespace's objects in a form that is equal in each run, and the difference between two such snapshots."""
+"""Objects of a namespace in a form that every run shares, and the differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -7,66 +7,68 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.world import HASH_LABEL, World, key_of
+from tests.chaos.namespace_state import HASH_LABEL, NamespaceState, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-CHANCE = frozenset(
+VARYING = frozenset(
     {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "generateName", "name"}
 )
 """Metadata fields that differ from run to run; the name is part of the object's key."""
-ASSIGNED = frozenset({"clusterIP", "clusterIPs", "volumeName"})
+SERVER_ASSIGNED = frozenset({"clusterIP", "clusterIPs", "volumeName"})
 """Spec fields that the server assigns."""
 COMPARED = ("type", "status", "reason", "observedGeneration")
-"""The compared fields of a solver's conditions: no times, and no messages, which may name a Pod."""
+"""The compared fields of a condition: no times and no messages, because a message may name a Pod."""
 BOARD_UID = re.compile(r"(mcq-[a-z]+-)[0-9a-f]{16}")
 """A dashboard's uid: it ends with a digest of the solver's namespace and name."""
 SOLVER = "MCQSolver"
-OTHERS = frozenset({"Pod", "ReplicaSet"})
-"""Objects that the Deployment controller creates; it is not deterministic which ReplicaSet shrinks first."""
+CONTROLLER_KINDS = frozenset({"Pod", "ReplicaSet"})
+"""Kinds that the Deployment controller creates; which ReplicaSet shrinks first varies."""
 
 Snapshot = dict[str, Any]
 """Normalised objects by kind and name."""
 
 
-def take(world: World, namespace: str) -> Snapshot:
+def take_snapshot(state: NamespaceState, namespace: str) -> Snapshot:
     """Return the namespace's current objects, normalised."""
-    # Objects with the same key, such as Pods, are sorted by content.
-    alike: defaultdict[str, list[str]] = defaultdict(list)
-    chance = _chance_pattern(world.live.values(), namespace)
-    for live in (each for each in world.live.values() if each["kind"] not in OTHERS):
+    # Sort objects with the same key, such as Pods, by content.
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    varying = _varying_pattern(state.live.values(), namespace)
+    for live in (each for each in state.live.values() if each["kind"] not in CONTROLLER_KINDS):
         text = json.dumps(_normal(live), sort_keys=True)
-        alike[key_of(live)].append(BOARD_UID.sub(r"\1*", chance.sub("*", text)))
+        by_key[key_of(live)].append(BOARD_UID.sub(r"\1*", varying.sub("*", text)))
     return {
         key if len(texts) == 1 else f"{key} ({number} of {len(texts)})": json.loads(text)
-        for key, texts in alike.items()
+        for key, texts in by_key.items()
         for number, text in enumerate(sorted(texts), 1)
     }
 
 
-def _chance_pattern(objects: Iterable[dict[str, Any]], namespace: str) -> re.Pattern[str]:
-    """Match the values in objects that differ from run to run: namespace, uids, template hashes."""
+def _varying_pattern(objects: Iterable[dict[str, Any]], namespace: str) -> re.Pattern[str]:
+    """Return a pattern of the values that differ from run to run: namespace, uids, template hashes."""
     values = {namespace}
     for live in objects:
         metadata = live["metadata"]
         values |= {metadata["uid"], metadata.get("labels", {}).get(HASH_LABEL, namespace)}
-        # The solver's uid, even if the solver is deleted.
+        # The solver's uid occurs even after the solver is deleted.
         values |= {owner["uid"] for owner in metadata.get("ownerReferences", [])}
     return re.compile("|".join(map(re.escape, sorted(values))))
 
 
 def _normal(live: dict[str, Any]) -> dict[str, Any]:
-    metadata = {name: value for name, value in live["metadata"].items() if name not in CHANCE}
+    metadata = {name: value for name, value in live["metadata"].items() if name not in VARYING}
     if "annotations" in metadata:
-        # Digests include the owner's uid.
+        # Digests cover the owner's uid.
         metadata["annotations"] = {
             name: "*" if name.endswith("-digest") else value
             for name, value in metadata["annotations"].items()
         }
     content = {name: value for name, value in live.items() if name not in {"metadata", "status"}}
     if isinstance(content.get("spec"), dict):
-        content["spec"] = {name: value for name, value in content["spec"].items() if name not in ASSIGNED}
+        content["spec"] = {
+            name: value for name, value in content["spec"].items() if name not in SERVER_ASSIGNED
+        }
     if live["kind"] == SOLVER:
         content["status"] = _status(live.get("status", {}))
     return {**content, "metadata": metadata}

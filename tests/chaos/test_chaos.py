@@ -1,4 +1,4 @@
-"""The parts of the fault campaign. tests/operator/test_campaign.py runs a short one."""
+"""Test the parts of the fault campaign; tests/operator/test_campaign.py runs a short campaign."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ import pytest
 from tests.chaos import report
 from tests.chaos.calls import Call, Point, Trace
 from tests.chaos.cases import FAMILIES, Case, derive
+from tests.chaos.namespace_state import NamespaceState
 from tests.chaos.program import Program
 from tests.chaos.run import Result
 from tests.chaos.scenario import START
-from tests.chaos.snapshot import difference, take
-from tests.chaos.world import World
+from tests.chaos.snapshot import difference, take_snapshot
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ from tests.chaos.world import World
 )
 def test_a_request_is_named_in_rbacs_terms(method: str, target: str, label: str) -> None:
     path, _, query = target.partition("?")
-    call = Call.of(method, path, query)
+    call = Call.parse(method, path, query)
     assert call.label == label
     assert call.writes == (method != "GET")
 
 
-def test_a_points_number_counts_its_kind_within_its_step() -> None:
+def test_points_are_numbered_by_label_within_a_step() -> None:
     trace = Trace("create")
     call = Call("patch", "services", "demo")
     assert [str(trace.call(call)) for _ in range(2)] == [
@@ -48,7 +48,7 @@ def test_a_points_number_counts_its_kind_within_its_step() -> None:
     assert len(trace.writes) == 3
 
 
-def test_every_case_is_parsed_from_its_name() -> None:
+def test_a_cases_name_parses_back_to_the_case() -> None:
     trace = Trace(START)
     trace.call(Call("watch", "pods"))
     trace.call(Call("patch", "services", "demo"))
@@ -67,18 +67,18 @@ def _deployment(uid: str, **spec: Any) -> dict[str, Any]:
 
 
 def test_snapshots_ignore_the_namespace_and_show_every_difference() -> None:
-    worlds = World(), World()
-    for world, uid in zip(worlds, ("one", "two"), strict=True):
-        world.note("ADDED", _deployment(uid, replicas=1))
-    one, two = take(worlds[0], "space-one"), take(worlds[1], "space-two")
-    assert one == two
-    worlds[1].note("MODIFIED", _deployment("two", replicas=2))
-    assert list(difference(take(worlds[1], "space-two"), one)) == [
+    states = NamespaceState(), NamespaceState()
+    for state, uid in zip(states, ("one", "two"), strict=True):
+        state.record("ADDED", _deployment(uid, replicas=1))
+    first, second = take_snapshot(states[0], "space-one"), take_snapshot(states[1], "space-two")
+    assert first == second
+    states[1].record("MODIFIED", _deployment("two", replicas=2))
+    assert list(difference(take_snapshot(states[1], "space-two"), first)) == [
         "Deployment/demo.spec.replicas is 2, not 1"
     ]
-    worlds[1].note("DELETED", _deployment("two"))
-    assert list(difference(take(worlds[1], "space-two"), one)) == ["Deployment/demo is missing"]
-    assert worlds[1].counts() == {"Deployment/demo": (1, 1)}
+    states[1].record("DELETED", _deployment("two"))
+    assert list(difference(take_snapshot(states[1], "space-two"), first)) == ["Deployment/demo is missing"]
+    assert states[1].counts() == {"Deployment/demo": (1, 1)}
 
 
 def test_a_traceback_in_the_log_is_reported_by_its_last_line(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_report_counts_by_fault_and_has_the_command_that_repeats_an_alarm(tmp_
     ]
     assert report.table(results).splitlines()[1].split() == ["kill-seen", "2", "1", "1", "2.0"]
     assert report.alarms(results).splitlines()[1:] == [
-        "  its point was not reached this time, so no fault struck",
+        "  this run did not reach its point, so it injected no fault",
         "  x is 1, not 2",
         "  again: .venv/bin/python -m tests.chaos --case 'kill-seen@create/patch.services.demo#2'",
     ]

@@ -1,4 +1,4 @@
-"""The Helm chart renders the same objects as kustomize by default, and its values change them."""
+"""The Helm chart renders the objects of kustomize by default, and its values change them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def rendered(
     tools: Tools, chart: Path, *options: str, namespace: str = NAMESPACE
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the objects that Helm renders."""
-    # A Helm built from its module assumes a Kubernetes of some years ago.
+    # Helm built from its module assumes an old Kubernetes version.
     where = ("--namespace", namespace, "--kube-version", "v1.34.4", "--include-crds")
     command: list[str | Path] = [tools.binary("helm"), "template", "mcq-operator", chart, *where, *options]
     return by_name(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -58,7 +58,7 @@ def rendered(
 
 def test_the_default_chart_equals_the_kustomization(tools: Tools, kubectl: Kubectl) -> None:
     expected = by_name(kubectl("kustomize", str(ROOT / "config/default")))
-    del expected["Namespace", NAMESPACE]  # --create-namespace makes it
+    del expected["Namespace", NAMESPACE]  # --create-namespace creates it
 
     assert rendered(tools, SOURCE) == expected
 

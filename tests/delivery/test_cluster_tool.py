@@ -1,4 +1,4 @@
-"""The local cluster's tool without a cluster: its records, and its error messages."""
+"""The local cluster's tool without a cluster: its records and its error messages."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_a_process_that_ended_before_its_record_does_not_run(tmp_path: Path) -> 
     assert processes.running("etcd") is None
 
 
-def test_only_the_recorded_process_is_ended(tmp_path: Path) -> None:
-    """If the start time differs from the record, another process has the pid now."""
+def test_only_the_recorded_process_is_stopped(tmp_path: Path) -> None:
+    """A start time that differs from the record means that another process has the pid now."""
     processes = Processes(tmp_path / "records", tmp_path / "logs")
     (tmp_path / "records").mkdir()
     (tmp_path / "records/etcd").write_text(json.dumps({"pid": os.getpid(), "start_time": 1}))
@@ -76,13 +76,13 @@ def test_a_control_plane_keeps_its_ports(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let docker reach no engine."""
+    """Make docker unable to reach an engine."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
 
 @pytest.mark.usefixtures("no_engine")
 def test_an_unreachable_docker_host_is_an_error() -> None:
-    """The tool does not start another engine instead."""
+    """The tool does not start an engine of its own instead."""
     with pytest.raises(EngineError, match=r"DOCKER_HOST names does not answer: .*none\.sock"):
         engine.ensure(Progress())
 
@@ -105,7 +105,7 @@ def test_an_unpinned_kubernetes_version_is_refused() -> None:
 
 
 def test_the_runtime_requests_only_available_capabilities(tmp_path: Path) -> None:
-    """This test's runc prints its arguments."""
+    """This test replaces runc by a program that prints its arguments."""
     runc = tmp_path / "runc"
     runc.write_text('#!/bin/sh\necho "$@"\n')
     runc.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Each delivery stage alone: its settings, its records, and a registry that requires a login."""
+"""Each delivery stage alone: its settings, its records, and a registry with a login."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IMAGE = "mcq-nothing:latest"
-# The user "robot" with the password "right", in htpasswd's format.
+# The user "robot" with the password "right", in the format of htpasswd.
 DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
 # docker pushes an index in its own media type.
 INDEX = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
@@ -176,7 +176,7 @@ def test_a_registry_refuses_an_unknown_user(
 
 @pytest.fixture
 def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
-    """Return both images for both platforms, pushed. They have only files, so that no foreign program must run."""
+    """Return both images for both platforms, pushed; they contain only files and run no foreign program."""
     monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
     monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
     monkeypatch.setattr(pushing, "tag", lambda program, platform: f"mcq-{program}-only{suffix(platform)}")

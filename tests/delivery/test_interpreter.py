@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from delivery.pipeline.job import Build, ChangeRequest, Job, command, read_build
-from tests.support.repositories import built, jenkinsfile, job
+from tests.support.repositories import jenkinsfile, job, run_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def stage(name: str, *steps: str, more: str = "") -> str:
 
 
 def wait_for(path: Path, text: str = "") -> None:
-    """Wait until the file exists and has the text; half a minute at most."""
+    """Wait at most half a minute until the file exists and contains the text."""
     deadline = time.monotonic() + 30
     while not path.exists() or (text and text not in path.read_text()):
         assert time.monotonic() < deadline, path
@@ -49,7 +49,7 @@ def test_stages_run_in_order_in_a_checkout_of_the_commit(tmp_path: Path) -> None
         tmp_path, {"Jenkinsfile": jenkinsfile("\n".join(stages)), "greeting": "hello of the commit\n"}
     )
 
-    build = built(pipeline)
+    build = run_build(pipeline)
 
     assert build.stages == {"Checkout": "SUCCESS", "Look": "SUCCESS", "Last": "SUCCESS"}
     log = lines(build.log)
@@ -100,7 +100,7 @@ def test_steps_get_only_the_parameters_and_the_environment(tmp_path: Path) -> No
     silent = stage("Silent", "sh 'true'", more="when { expression { !params.LOUD } }")
     files = {"Jenkinsfile": jenkinsfile(stage("Tell", echo) + "\n" + silent, sections=sections)}
 
-    build = built(job(tmp_path, files, parameters={"WHERE": "there", "LOUD": True}))
+    build = run_build(job(tmp_path, files, parameters={"WHERE": "there", "LOUD": True}))
 
     assert "there||small|true|over there|main|nothing" in lines(build.log)
     assert build.stages == {"Tell": "SUCCESS", "Silent": "SKIPPED"}
@@ -120,7 +120,7 @@ def test_invalid_parameters_are_refused(
     sections = "parameters { choice(name: 'SIZE', choices: ['small', 'large'], description: 'a size') }"
     files = {"Jenkinsfile": jenkinsfile(stage("Tell", "sh 'echo ran'"), sections=sections)}
 
-    build = built(job(tmp_path, files, parameters=parameters), result="FAILURE")
+    build = run_build(job(tmp_path, files, parameters=parameters), result="FAILURE")
 
     assert build.reason == reason
     assert build.stages == {}
@@ -164,7 +164,7 @@ pipeline {
     post { changed { sh 'true' } }
 }
 """
-    build = built(job(tmp_path, {"Jenkinsfile": text}), result="FAILURE")
+    build = run_build(job(tmp_path, {"Jenkinsfile": text}), result="FAILURE")
 
     assert build.stages == {}
     assert build.reason is not None
@@ -218,7 +218,7 @@ pipeline {
     ],
 )
 def test_a_file_that_jenkins_refuses_fails(tmp_path: Path, text: str, reason: str) -> None:
-    build = built(job(tmp_path, {"Jenkinsfile": text}), result="FAILURE")
+    build = run_build(job(tmp_path, {"Jenkinsfile": text}), result="FAILURE")
 
     assert reason in (build.reason or "")
     assert "SUCCESS" not in build.stages.values()
@@ -233,26 +233,26 @@ def test_a_failing_step_skips_what_follows_and_runs_the_post_actions(tmp_path: P
         "post {\n cleanup { sh 'echo swept' }\n always { sh 'echo always' }\n failure { sh 'echo told' }\n }"
     )
 
-    build = built(job(tmp_path, {"Jenkinsfile": jenkinsfile(inner, post=post)}), result="FAILURE")
+    build = run_build(job(tmp_path, {"Jenkinsfile": jenkinsfile(inner, post=post)}), result="FAILURE")
 
     assert build.reason == "script returned exit code 3"
     assert build.stages == {"Group": "FAILURE", "Fails": "FAILURE", "After": "SKIPPED"}
-    said = [
+    printed = [
         line
         for line in lines(build.log)
         if line in ("rolled back", "always", "told", "swept", "too late", "well")
     ]
-    assert said == ["rolled back", "always", "told", "swept"]
+    assert printed == ["rolled back", "always", "told", "swept"]
 
 
 def test_parallel_stages_run_together_with_separate_results(tmp_path: Path) -> None:
-    # Each waits for the other's file, which never comes if they run in sequence.
+    # Each stage waits for the other's file, which never appears if they run in sequence.
     meet = "sh 'touch {own}; for i in $(seq 50); do [ -e {other} ] && exit {code}; sleep 0.1; done; exit 9'"
     left = stage("Left", meet.format(own="left", other="right", code=0))
     right = stage("Right", meet.format(own="right", other="left", code=4))
     both = f"        stage('Both') {{\n parallel {{\n{left}\n{right}\n }}\n }}"
 
-    build = built(job(tmp_path, {"Jenkinsfile": jenkinsfile(both)}), result="FAILURE")
+    build = run_build(job(tmp_path, {"Jenkinsfile": jenkinsfile(both)}), result="FAILURE")
 
     assert build.stages == {"Both": "FAILURE", "Left": "SUCCESS", "Right": "FAILURE"}
     assert build.reason == "script returned exit code 4"
@@ -278,7 +278,7 @@ def test_credentials_exist_only_in_their_block_and_never_in_the_log(tmp_path: Pa
     }
     pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)}, credentials=credentials)
 
-    build = built(pipeline)
+    build = run_build(pipeline)
 
     assert {"robot **** ****", "600", "nobody nothing nothing nowhere"} <= set(lines(build.log))
     assert "s3cr3t-word" not in build.log
@@ -300,7 +300,7 @@ def test_missing_or_wrong_credentials_fail_before_their_block(
         "Use", "withCredentials([file(credentialsId: 'config', variable: 'C')]) { sh 'echo reached' }"
     )
 
-    build = built(
+    build = run_build(
         job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)}, credentials=credentials), result="FAILURE"
     )
 
@@ -323,7 +323,7 @@ def test_a_failed_test_in_a_report_makes_the_build_unstable(tmp_path: Path) -> N
         "reports/c/c.xml": '<!DOCTYPE coverage SYSTEM "http://localhost:9/none.dtd"><coverage line-rate="0.8765"/>',
     }
 
-    build = built(job(tmp_path, files), result="UNSTABLE")
+    build = run_build(job(tmp_path, files), result="UNSTABLE")
 
     assert build.record["tests"] == {"tests": 6, "failures": 1, "errors": 0, "skipped": 2}
     assert build.record["lineCoverage"] == pytest.approx(0.8765)
@@ -344,13 +344,13 @@ def test_a_failed_test_in_a_report_makes_the_build_unstable(tmp_path: Path) -> N
     ],
 )
 def test_publishing_a_missing_file_fails(tmp_path: Path, step: str, reason: str) -> None:
-    build = built(job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("Publish", step))}), result="FAILURE")
+    build = run_build(job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("Publish", step))}), result="FAILURE")
 
     assert reason in (build.reason or "")
 
 
 def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path) -> None:
-    # The shell's child must end as well.
+    # The shell's child process must end as well.
     stages = stage(
         "Long",
         "sh 'sh -c \"echo $$ > pid; sleep 600\" & wait'",
@@ -359,7 +359,7 @@ def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path)
     files = {"Jenkinsfile": jenkinsfile(stages, options="timeout(time: 3, unit: 'SECONDS')")}
     pipeline = job(tmp_path, files)
 
-    build = built(pipeline, result="ABORTED")
+    build = run_build(pipeline, result="ABORTED")
 
     assert {"Timeout has been exceeded", "undone"} <= set(lines(build.log))
     pid = int((pipeline.workspace / "pid").read_text())
@@ -367,13 +367,13 @@ def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path)
         os.kill(pid, 0)
 
 
-def terminated(pipeline: Job, settings: Path, begun: Callable[[], None]) -> Build:
-    """Return a build that gets SIGTERM once `begun()` returns."""
+def terminated(pipeline: Job, settings: Path, has_started: Callable[[], None]) -> Build:
+    """Run the job, send it SIGTERM once `has_started()` returns, and return the build."""
     settings.write_text(json.dumps(pipeline.settings()))
     place = settings.with_suffix(".place")
     with subprocess.Popen(command(settings, place), stdout=subprocess.DEVNULL) as process:
         try:
-            begun()
+            has_started()
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
         finally:
@@ -397,7 +397,7 @@ def test_a_build_that_waits_for_another_can_be_aborted(tmp_path: Path) -> None:
     log = pipeline.home / "jobs/test/builds/2/log"
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(built, pipeline)
+        first = pool.submit(run_build, pipeline)
         wait_for(pipeline.workspace / "busy")
         second = terminated(pipeline, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build"))
         (pipeline.workspace / "go").touch()
@@ -409,7 +409,7 @@ def test_only_the_newest_builds_are_kept(tmp_path: Path) -> None:
     options = "buildDiscarder(logRotator(numToKeepStr: '2'))"
     pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", "sh 'true'"), options=options)})
 
-    numbers = [built(pipeline).number for _ in range(3)]
+    numbers = [run_build(pipeline).number for _ in range(3)]
 
     assert numbers == [1, 2, 3]
     assert {path.name for path in (pipeline.home / "jobs/test/builds").iterdir() if path.is_dir()} == {
@@ -424,9 +424,9 @@ def test_builds_of_a_job_run_one_at_a_time(tmp_path: Path) -> None:
     pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(built, pipeline)
+        first = pool.submit(run_build, pipeline)
         wait_for(pipeline.workspace / "busy")
-        second = pool.submit(built, pipeline)
+        second = pool.submit(run_build, pipeline)
         wait_for(
             pipeline.home / "jobs/test/builds/2/log", "Waiting: another build of this job is in progress"
         )
@@ -446,7 +446,7 @@ def test_a_forks_jenkinsfile_is_not_used(tmp_path: Path) -> None:
     theirs = jenkinsfile(stage("Steal", "sh 'echo stolen'"))
     change = ChangeRequest("7", target, fork=True)
 
-    build = built(
+    build = run_build(
         job(tmp_path, {"Jenkinsfile": theirs, "who": "them\n"}, branch="PR-7", change_request=change)
     )
 

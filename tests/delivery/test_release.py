@@ -1,4 +1,4 @@
-"""A release: one version, a changelog section, and backwards-compatible CRDs."""
+"""A release has one version, a changelog section, and backwards-compatible CRDs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_refused_release_says_why_and_changes_nothing(
 
 
 def changed(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> str:
-    """Return the CRD after a change to it and its spec's schema."""
+    """Return the CRD after a change to it and to its spec's schema."""
     crd = yaml.safe_load((ROOT / "crds" / CRD).read_text())
     change(crd, crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
     return yaml.safe_dump(crd)

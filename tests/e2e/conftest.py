@@ -40,7 +40,7 @@ class Solver:
         return live
 
     def wait_ready(self) -> None:
-        """Wait some minutes until Ready is True."""
+        """Wait up to 15 minutes until Ready is True."""
         wait_ready(self.kubectl, Installed(NAMESPACE, NAME), seconds=900)
 
 

@@ -56,7 +56,7 @@ def app(models: list[str], *, seconds: float) -> web.Application:
 
 
 def main() -> None:
-    """Serve until the process is killed."""
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("address")

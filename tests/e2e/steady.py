@@ -47,7 +47,7 @@ class Steady:
         self.run("patch", f"mcqsolver/{self.name}", "--type=merge", "--patch", change)
 
     def get(self, *resource: str) -> dict[str, Any]:
-        """Return one object, or a list."""
+        """Return one object or a list."""
         live: dict[str, Any] = json.loads(self.run("get", *resource, "--output", "json"))
         return live
 
@@ -109,7 +109,7 @@ def serving(address: str, *, seconds: float = 0) -> Iterator[str]:
 
 @contextmanager
 def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, /, **spec: Any) -> Iterator[Steady]:
-    """Yield the Ready solver, with `spec` in addition to its engine and Ingress; delete it afterwards."""
+    """Yield the Ready solver with `spec` in addition to its engine and Ingress; delete it afterwards."""
     manifest = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQSolver",
@@ -125,7 +125,7 @@ def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, /, **spec: Any)
     kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
     eventually(lambda: bool(solver.conditions()), seconds=30)
     solver.run("wait", f"mcqsolver/{solver.name}", "--for=condition=Ready", "--timeout=180s")
-    # Ready must be exact: tests send a question through the Ingress next.
+    # Check that Ready is accurate: tests send a question through the Ingress next.
     answer = ask(f"http://{solver.host}:8080", {**QUESTION, "mode": "answer"})
     assert answer["answer"]["label"] == "B"
     yield solver

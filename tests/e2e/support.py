@@ -1,4 +1,4 @@
-"""Shared helpers of the tests on a cluster."""
+"""Helpers that the tests on a cluster share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from hack.kubectl import Kubectl
 
 
-def eventually(holds: Callable[[], object], *, seconds: float, what: str = "") -> None:
-    """Wait until `holds()` is true; a failure's message has `what`."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"not so within {seconds} s: {what or holds}"
+def eventually(condition: Callable[[], object], *, seconds: float, what: str = "") -> None:
+    """Wait until `condition()` is true; the message of a failure contains `what`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {what or condition}"
         time.sleep(0.5)
 
 

@@ -36,7 +36,7 @@ CHILDREN = [
 
 
 def test_a_ready_solver_answers_at_once(solver: Solver) -> None:
-    """Ready means that it answers through the Ingress: the real model, with reasoning and probabilities."""
+    """A Ready solver answers through the Ingress: with the real model, reasoning and probabilities."""
     answer = ask(solver.url, QUESTION)
     assert answer["mode"] == "explain"
     assert answer["answer"] == {"label": "B", "index": 1, "text": "Service"}
@@ -50,7 +50,7 @@ def test_a_ready_solver_answers_at_once(solver: Solver) -> None:
 
 
 def test_three_pods_answer_behind_one_service(solver: Solver) -> None:
-    """The default is three replicas, each with its own address in the Service."""
+    """A solver has three replicas by default, each with its own address in the Service."""
     slices = solver.get("endpointslices", "--selector", f"kubernetes.io/service-name={NAME}")["items"]
     ready = [a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]]
     assert len(set(ready)) == 3
@@ -68,13 +68,13 @@ def test_kubectl_get_shows_the_solvers_state(solver: Solver) -> None:
     header, line = solver.kubectl("--namespace", NAMESPACE, "get", "mcq").splitlines()
     # Split by the columns' positions, because the exam column is empty.
     ends = [*(match.start() for match in re.finditer(r"\S+", header)), None]
-    shown = {header[a:b].strip(): line[a:b].strip() for a, b in pairwise(ends)}
-    assert shown["ACCURACY"] == ""
-    assert shown["NAME"] == NAME
-    assert shown["READY"] == "True"
-    assert shown["REPLICAS"].startswith("3")
-    assert shown["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
-    assert HOST in shown["URL"]
+    columns = {header[a:b].strip(): line[a:b].strip() for a, b in pairwise(ends)}
+    assert columns["ACCURACY"] == ""
+    assert columns["NAME"] == NAME
+    assert columns["READY"] == "True"
+    assert columns["REPLICAS"].startswith("3")
+    assert columns["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
+    assert HOST in columns["URL"]
 
 
 def test_an_invalid_question_gets_a_problem_document_through_the_ingress(solver: Solver) -> None:
@@ -88,16 +88,16 @@ def test_an_invalid_question_gets_a_problem_document_through_the_ingress(solver:
 
 
 def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver) -> None:
-    """A change without effect adds nothing to the operator's count of writes."""
-    before = _counted(solver, "mcq_operator_writes_total")
+    """A change without effect does not increase the operator's count of writes."""
+    before = _counter(solver, "mcq_operator_writes_total")
     reconciles = _reconciles(solver)
     solver.kubectl("--namespace", NAMESPACE, "annotate", f"mcqsolver/{NAME}", "example.com/touched=yes")
     eventually(lambda: _reconciles(solver) > reconciles, seconds=30)
-    assert _counted(solver, "mcq_operator_writes_total") == before
+    assert _counter(solver, "mcq_operator_writes_total") == before
 
 
 def _answers_steadily(url: str) -> bool:
-    """Return True if the URL answers longer than Traefik's configuration lags, which updates every two seconds."""
+    """Return True if the URL answers for longer than Traefik's two seconds between updates."""
     try:
         for _ in range(4):
             ask(url, {**QUESTION, "mode": "answer"})
@@ -109,7 +109,7 @@ def _answers_steadily(url: str) -> bool:
 
 @pytest.mark.parametrize("child", ["service", "ingress", "poddisruptionbudget"])
 def test_a_deleted_child_is_recreated(solver: Solver, child: str) -> None:
-    """The operator recreates every deleted child, and the solver answers once the Ingress controller has updated."""
+    """The operator recreates the child, and the solver answers once the Ingress controller is up to date."""
     old = solver.get(child, NAME)["metadata"]["uid"]
     solver.kubectl("--namespace", NAMESPACE, "delete", child, NAME, "--wait=false")
     eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
@@ -128,7 +128,7 @@ def test_an_edited_deployment_is_reverted(solver: Solver) -> None:
 
 
 def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
-    """The scale subresource's spec and status both work, and the solver becomes Ready at the new size."""
+    """The scale subresource's spec and status both work, and the solver becomes Ready with two replicas."""
     solver.kubectl("--namespace", NAMESPACE, "scale", f"mcqsolver/{NAME}", "--replicas=2")
     eventually(lambda: solver.get("mcqsolver", NAME)["status"].get("readyReplicas") == 2, seconds=90)
     solver.wait_ready()
@@ -144,7 +144,7 @@ def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
 
 @pytest.mark.slow
 def test_a_solver_with_a_remote_engine_answers_clients_with_a_key(solver: Solver) -> None:
-    """The engine is the first solver; no model is mounted, and a changed Secret needs no restart."""
+    """The engine is the first solver: the relay mounts no model, and a changed Secret needs no restart."""
     first, second = "first-key-of-alice-0123", "second-key-of-alice-4567"
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "clients", "namespace": NAMESPACE}}
     spec = {
@@ -195,19 +195,19 @@ def test_an_invalid_solver_is_refused_with_a_message(solver: Solver) -> None:
 
 
 def test_deletion_is_complete_without_the_operator(solver: Solver) -> None:
-    """Owner references delete the children: no finalizer waits for a missing operator."""
+    """Owner references delete the children, so no finalizer waits for a missing operator."""
     operator = ["--namespace", OPERATOR_NAMESPACE]
     solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=0")
     try:
         solver.kubectl(*operator, "wait", "pod", "--all", "--for=delete", "--timeout=60s")
         solver.kubectl("--namespace", NAMESPACE, "delete", f"mcqsolver/{NAME}", "--timeout=60s")
-        eventually(lambda: _left(solver) == [], seconds=90)
+        eventually(lambda: _remaining_objects(solver) == [], seconds=90)
     finally:
         solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=2")
         solver.kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=120s")
 
 
-def _left(solver: Solver) -> list[str]:
+def _remaining_objects(solver: Solver) -> list[str]:
     kinds = ",".join(child.partition("/")[0] for child in CHILDREN) + ",pods"
     selector = f"app.kubernetes.io/instance={NAME}"
     return [item["metadata"]["name"] for item in solver.get(kinds, "--selector", selector)["items"]]
@@ -223,10 +223,10 @@ def _uid(solver: Solver, kind: str, name: str) -> str | None:
 
 def _reconciles(solver: Solver) -> float:
     """Return the operator's number of reconciles."""
-    return _counted(solver, "mcq_operator_reconciles_total")
+    return _counter(solver, "mcq_operator_reconciles_total")
 
 
-def _counted(solver: Solver, metric: str) -> float:
+def _counter(solver: Solver, metric: str) -> float:
     """Return the sum of one of the operator's counters."""
     pods = json.loads(solver.kubectl("--namespace", OPERATOR_NAMESPACE, "get", "pods", "--output", "json"))
     # Query each Pod: only the leader of the two counts.

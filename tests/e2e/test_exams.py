@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 COUNT = 24
-MINE = f"--namespace={NAMESPACE}"
+IN_NAMESPACE = f"--namespace={NAMESPACE}"
 
 
 def questions() -> str:
-    """Return arithmetic questions; the correct label differs between them."""
+    """Return arithmetic questions with the correct label in turn A to D."""
     rows = []
     for number in range(COUNT):
         right = 2 * number + 3
@@ -36,7 +36,7 @@ def questions() -> str:
     return "\n".join(rows) + "\n"
 
 
-def sit(solver: Solver, name: str, **spec: Any) -> None:
+def apply_exam(solver: Solver, name: str, **spec: Any) -> None:
     exam = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQExam",
@@ -53,7 +53,7 @@ def condition(solver: Solver, exam: str, kind: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sums(solver: Solver) -> Iterator[str]:
-    """Yield an exam from a ConfigMap that two Pods completed; one was killed during it."""
+    """Yield an exam from a ConfigMap; two Pods completed it, and one of them was killed meanwhile."""
     text = json.dumps(
         {
             "apiVersion": "v1",
@@ -63,28 +63,28 @@ def sums(solver: Solver) -> Iterator[str]:
         }
     )
     solver.kubectl("apply", "--filename", "-", stdin=text)
-    sit(
+    apply_exam(
         solver,
         "sums",
         questions={"configMapRef": {"name": "sums", "key": "sums.jsonl"}},
         parallelism=2,
-        # A limit below guessing: the model's arithmetic is not under test.
+        # The limit is below the rate of guessing, because the model's arithmetic is not under test.
         **{"pass": {"minAccuracy": 0.1, "maxP95Seconds": 600}},
     )
-    mine = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
+    selector = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
     eventually(
-        lambda: any(pod["status"]["phase"] == "Running" for pod in solver.get(*mine)["items"]),
+        lambda: any(pod["status"]["phase"] == "Running" for pod in solver.get(*selector)["items"]),
         seconds=60,
         what="the second share is asked",
     )
-    solver.kubectl(MINE, "delete", *mine, "--grace-period=0", "--force")
+    solver.kubectl(IN_NAMESPACE, "delete", *selector, "--grace-period=0", "--force")
     eventually(
         lambda: condition(solver, "sums", "Complete").get("status") == "True",
         seconds=300,
         what="the exam is sat",
     )
     yield "sums"
-    solver.kubectl(MINE, "delete", "mcqexam", "sums", "--ignore-not-found")
+    solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", "sums", "--ignore-not-found")
 
 
 def test_each_question_counts_once_after_a_pod_is_lost(solver: Solver, sums: str) -> None:
@@ -102,7 +102,7 @@ def test_the_solvers_status_shows_the_exams_result(solver: Solver, sums: str) ->
     assert reported == {
         "name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "count": COUNT, "sat": exam["sat"]
     }  # fmt: skip
-    assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")
+    assert exam["summary"] in solver.kubectl(IN_NAMESPACE, "get", "mcqexams")
 
 
 def test_the_report_prints_tables_json_and_a_page(deployed: Deployed, solver: Solver, sums: str) -> None:
@@ -142,7 +142,7 @@ def test_the_report_prints_tables_json_and_a_page(deployed: Deployed, solver: So
 def test_missing_or_changed_questions_are_reported_and_not_retried(
     solver: Solver, sums: str, name: str, questions: dict[str, Any], message: str
 ) -> None:
-    sit(solver, name, questions=questions)
+    apply_exam(solver, name, questions=questions)
     try:
         eventually(
             lambda: condition(solver, name, "Complete").get("reason") == "ExamUnreadable",
@@ -153,12 +153,14 @@ def test_missing_or_changed_questions_are_reported_and_not_retried(
         pods = solver.get("pods", "-l", f"app.kubernetes.io/instance={name}")["items"]
         assert len(pods) == 1
     finally:
-        solver.kubectl(MINE, "delete", "mcqexam", name)
+        solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", name)
 
 
-def gated(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Change the solver and its gate's exam; return the gate's condition once it has this reason."""
-    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change}))
+def change_gated_solver(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Change the solver or its gate; return the gate's condition once it has this reason."""
+    solver.kubectl(
+        IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change})
+    )
 
     def gate_condition() -> dict[str, Any]:
         status = solver.get("mcq", NAME)["status"]
@@ -181,8 +183,10 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
     image, before = image_and_precision(solver)
     assert before == "auto"
     gate = {"examRef": {"name": sums}, "maxRegression": 0.5}
-    # The effective value of auto on this machine, set explicitly: a new spec with the same answers.
-    gate_condition = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
+    # int8 is the effective value of auto on this machine: a new spec with the same answers.
+    gate_condition = change_gated_solver(
+        solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed"
+    )
     assert gate_condition["status"] == "True"
     assert "0 right only before and 0 only now" in gate_condition["message"]
     solver.wait_ready()
@@ -193,19 +197,19 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
         what="the promoted replicas have sat it",
     )
     change = {"rollout": {"gate": {**gate, "maxCalibrationError": 0}}, "answering": {"debias": "none"}}
-    gate_condition = gated(solver, change, "ExamNotPassed")
+    gate_condition = change_gated_solver(solver, change, "ExamNotPassed")
     assert gate_condition["status"] == "False"
     assert "is more than 0" in gate_condition["message"]
     assert solver.get("mcq", NAME)["status"]["answering"]
-    eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(MINE, "get", "mcq"), seconds=60)
+    eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(IN_NAMESPACE, "get", "mcq"), seconds=60)
     back = {"rollout": {"gate": None}, "answering": {"debias": "prior"}}
-    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
+    solver.kubectl(IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
     solver.wait_ready()
     assert image_and_precision(solver) == (image, "int8")
 
 
 def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None:
-    solver.kubectl(MINE, "delete", "mcqexam", sums)
+    solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", sums)
     labels = f"app.kubernetes.io/instance={sums},app.kubernetes.io/name=mcq-exam"
     kinds = "configmaps,serviceaccounts,roles,rolebindings,jobs,pods"
     eventually(

@@ -57,7 +57,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
-    """Yield all solvers at once, each with one replica and the prepared model."""
+    """Yield kubectl after applying all solvers at once, each with one replica and the prepared model."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the model is where the local cluster makes volumes only")
     kubectl = deployed.kubectl
@@ -87,7 +87,7 @@ def condition(kubectl: Kubectl, name: str, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_conditions_report_a_failure_with_its_remedy(kubectl: Kubectl, name: str) -> None:
-    """Degraded, Ready and an Event show it."""
+    """Degraded, Ready and an Event report the failure."""
     _, reasons, text = CASES[name]
     eventually(lambda: condition(kubectl, name, "Degraded").get("reason") in reasons, seconds=120)
     assert text in condition(kubectl, name, "Degraded")["message"]
@@ -102,7 +102,7 @@ def test_conditions_report_a_failure_with_its_remedy(kubectl: Kubectl, name: str
 
 
 def test_a_starting_replicas_progress_is_shown(kubectl: Kubectl) -> None:
-    """ModelLoaded has the replica's own message."""
+    """ModelLoaded has the message of the replica."""
     eventually(
         lambda: "nowhere.invalid" in condition(kubectl, "waiting", "ModelLoaded").get("message", ""),
         seconds=60,
@@ -112,7 +112,7 @@ def test_a_starting_replicas_progress_is_shown(kubectl: Kubectl) -> None:
 
 
 def test_replicas_are_placed_as_specified(kubectl: Kubectl) -> None:
-    """With the real scheduler: only a labelled and tainted node with a GPU takes them."""
+    """With the real scheduler, only a labelled and tainted GPU node takes the replicas."""
     node = {
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": GPU_NODE, "labels": {"pool": "gpu", "kubernetes.io/hostname": GPU_NODE}},

@@ -42,7 +42,7 @@ NAMESPACE = "mcq-monitoring"
 NAME = "watched"
 HOST = "watched.localhost"
 LOST = "lost"
-ASKED: list[dict[str, Any]] = [
+REQUESTS: list[dict[str, Any]] = [
     {"mode": "answer"},
     {"mode": "answer", "debias": "rotations"},
     {"mode": "explain", "max_reasoning_tokens": 12},
@@ -67,7 +67,7 @@ def query(expression: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Receiver:
-    """Alertmanager's receiver; it collects the alerts."""
+    """A webhook for Alertmanager that collects the alerts."""
 
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -78,15 +78,15 @@ class Receiver:
 
 @pytest.fixture(scope="module")
 def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
-    """Yield a webhook on the machine's address in the pods' network, with Alertmanager's routes to it."""
-    heard = Receiver()
+    """Yield a webhook on an address that pods can reach, to which Alertmanager routes every alert."""
+    receiver = Receiver()
     assert isinstance(deployed.provider, KindCluster)
     address = deployed.provider.host_address()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            heard.alerts.extend(json.loads(body)["alerts"])
+            receiver.alerts.extend(json.loads(body)["alerts"])
             self.send_response(200)
             self.end_headers()
 
@@ -106,18 +106,18 @@ def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
             "stringData": {"alertmanager.yaml": yaml.safe_dump(routes)},
         }
         stack("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(secret))
-        yield heard
+        yield receiver
         server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def stack(deployed: Deployed) -> Iterator[Kubectl]:
-    """Yield the stack of `make demo MONITORING=1`."""
+    """Yield kubectl after installing the stack of `make demo MONITORING=1`."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the webhook listens in the local cluster's network")
     kubectl = deployed.kubectl
     monitoring(deployed, Progress(quiet=True))
-    # As often as the solver's metrics: a rate needs two scrapes.
+    # Scrape as often as the solver's metrics: a rate needs two scrapes.
     often = [{"op": "replace", "path": "/spec/endpoints/0/interval", "value": "2s"}]
     patch = ["--type=json", "--patch", json.dumps(often)]
     kubectl("-n", "mcq-operator-system", "patch", "servicemonitor", "mcq-operator", *patch)
@@ -127,7 +127,7 @@ def stack(deployed: Deployed) -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="module")
 def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
-    """Yield two scraped solvers of the real model; one loses its replica for good."""
+    """Yield kubectl with two scraped solvers of the real model; one has lost its replica for good."""
     kubectl = stack
     restricted_namespace(kubectl, NAMESPACE)
     sample = yaml.safe_load(MONITORED_SAMPLE.read_text())["spec"]
@@ -158,7 +158,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
 
 
 def _run_exam(kubectl: Kubectl) -> None:
-    """Run an exam of the solver, for its dashboards' exam row."""
+    """Run an exam of the solver, so that the exam panels of its dashboards have data."""
     rows = [
         {
             "id": str(number),
@@ -180,14 +180,14 @@ def _run_exam(kubectl: Kubectl) -> None:
 
 
 @pytest.fixture(scope="module")
-def loaded(watched: Kubectl, receiver: Receiver) -> Kubectl:
+def under_load(watched: Kubectl, receiver: Receiver) -> Kubectl:
     """Send a known load while Prometheus scrapes."""
     eventually(lambda: query(f'up{{job="{NAME}"}} == 1'), seconds=90, what="the replica is scraped")
     eventually(lambda: query('up{job="mcq-operator"} == 1'), seconds=90, what="the operator is scraped")
     for _ in range(3):
-        for each in ASKED:
+        for each in REQUESTS:
             ask(f"http://{HOST}:8080", {**QUESTION, **each})
-    # The panels show the last minute, and the operator may have been idle in it.
+    # The panels show the last minute, in which the operator may have been idle.
     watched("-n", NAMESPACE, "annotate", "--overwrite", "mcqsolver", NAME, f"test/loaded={time.time()}")
     time.sleep(11)  # two scrapes
     return watched
@@ -195,29 +195,29 @@ def loaded(watched: Kubectl, receiver: Receiver) -> Kubectl:
 
 def boards(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     """Return the dashboards from the cluster."""
-    mine = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
-    operators = kubectl(
+    solver_dashboards = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
+    operator_dashboard = kubectl(
         "-n", "mcq-operator-system", "get", "configmap", "mcq-operator-dashboard", "-o", "json"
     )
     return {
         name: json.loads(text)
-        for listed in (mine, operators)
+        for listed in (solver_dashboards, operator_dashboard)
         for name, text in json.loads(listed)["data"].items()
     }
 
 
-def test_every_panel_of_every_dashboard_has_data(loaded: Kubectl) -> None:
-    shown = [
+def test_every_panel_of_every_dashboard_has_data(under_load: Kubectl) -> None:
+    panels = [
         (f"{name}: {title}", expression)
-        for name, board in boards(loaded).items()
+        for name, board in boards(under_load).items()
         for title, expression in expressions(board)
     ]
-    assert len(shown) > 40
-    empty = [f"{title}: {expression}" for title, expression in shown if not query(expression)]
+    assert len(panels) > 40
+    empty = [f"{title}: {expression}" for title, expression in panels if not query(expression)]
     assert empty == []
 
 
-def test_panels_show_the_known_load(loaded: Kubectl) -> None:
+def test_panels_show_the_known_load(under_load: Kubectl) -> None:
     """The replica's counters, scraped by Prometheus, equal the number of questions."""
     mine = f'namespace="{NAMESPACE}",job="{NAME}"'
     [answered] = query(f'sum(mcq_requests_total{{{mine},outcome="answered"}})')
@@ -228,7 +228,7 @@ def test_panels_show_the_known_load(loaded: Kubectl) -> None:
     assert {"namespace", "job", "pod", "service", "instance"} <= labels.keys()
 
 
-def test_every_rule_is_loaded_and_every_recording_has_data(loaded: Kubectl) -> None:
+def test_every_rule_is_loaded_and_every_recording_has_data(under_load: Kubectl) -> None:
     def mine() -> list[dict[str, Any]]:
         groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
         return [rule for group in groups if f"{NAMESPACE}-{NAME}" in group["file"] for rule in group["rules"]]
@@ -240,7 +240,7 @@ def test_every_rule_is_loaded_and_every_recording_has_data(loaded: Kubectl) -> N
     )
     recorded = {rule["name"] for rule in mine() if rule["type"] == "recording"}
     assert len(recorded) == 15
-    # A rule's evaluation before the load has no data.
+    # Rules that Prometheus evaluated before the load have no data.
     selector = f'{{namespace="{NAMESPACE}",mcqsolver="{NAME}"}}'
     eventually(
         lambda: all(len(query(name + selector)) == 1 for name in recorded),
@@ -256,13 +256,13 @@ def test_every_rule_is_loaded_and_every_recording_has_data(loaded: Kubectl) -> N
     }
 
 
-def test_the_operators_rules_are_loaded(loaded: Kubectl) -> None:
+def test_the_operators_rules_are_loaded(under_load: Kubectl) -> None:
     groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
     [group] = [group for group in groups if group["name"] == "mcq-operator.alerts"]
     assert {rule["state"] for rule in group["rules"]} == {"inactive"}
 
 
-def test_an_exemplar_links_an_answers_trace(loaded: Kubectl) -> None:
+def test_an_exemplar_links_an_answers_trace(under_load: Kubectl) -> None:
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})
     selector = f'mcq_answer_duration_seconds_bucket{{namespace="{NAMESPACE}",job="{NAME}"}}'
 
@@ -287,8 +287,8 @@ class Span:
     parents: set[str]
 
 
-def test_jaeger_has_the_complete_trace_of_an_answer(loaded: Kubectl) -> None:
-    """Jaeger's API has it under the response's id, from the Ingress to all spans of the service."""
+def test_jaeger_has_the_complete_trace_of_an_answer(under_load: Kubectl) -> None:
+    """The trace id of the response leads to all spans, from the Ingress through the service."""
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
 
     def spans() -> list[Span]:
@@ -307,7 +307,7 @@ def test_jaeger_has_the_complete_trace_of_an_answer(loaded: Kubectl) -> None:
         ]
 
     expected = {"admit", "prefill", "decode", "parse"}
-    # A span is sent when it ends, so the enclosing spans of the service and the Ingress controller come last.
+    # A span is sent when it ends, so the enclosing spans of service and Ingress controller arrive last.
     eventually(
         lambda: expected <= {span.name for span in spans()} and any(not span.parents for span in spans()),
         seconds=30,
@@ -319,16 +319,16 @@ def test_jaeger_has_the_complete_trace_of_an_answer(loaded: Kubectl) -> None:
     services = {span.span_id: span.service for span in complete}
     [served] = [span for span in complete if span.service == NAME and "/api/v1/mcq/answer" in span.name]
     assert {services[parent] for parent in served.parents} == {"traefik"}
-    # A step serves several questions: it has its own trace, with links to theirs.
+    # A step serves several questions, so it has its own trace with links to theirs.
     batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
     linked = {ref["traceID"] for batch in batches for span in batch["spans"] for ref in span["references"]}
     assert answer["trace_id"] in linked
 
 
 def test_the_alert_of_a_solver_without_a_replica_reaches_the_receiver(
-    loaded: Kubectl, receiver: Receiver
+    under_load: Kubectl, receiver: Receiver
 ) -> None:
-    """Prometheus fires it after two minutes and Alertmanager sends it; the other solver has no alert."""
+    """Prometheus fires the alert after two minutes and Alertmanager sends it; the other solver has none."""
     eventually(
         lambda: receiver.received(
             "MCQSolverNoReadyReplica", namespace=NAMESPACE, mcqsolver=LOST, severity="critical"
@@ -342,26 +342,26 @@ def test_the_alert_of_a_solver_without_a_replica_reaches_the_receiver(
     assert (ROOT / f"docs/operations/{page}.md").exists()
 
 
-def test_the_pipelines_verification_checks_targets_traces_and_alerts(loaded: Kubectl) -> None:
-    verification = Verification(loaded, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
+def test_the_pipelines_verification_checks_targets_traces_and_alerts(under_load: Kubectl) -> None:
+    verification = Verification(under_load, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
     solver = Installed(NAMESPACE, NAME)
 
     assert verification.targets(solver) == f"1 of {NAME}, 2 of mcq-operator"
     assert re.fullmatch(r"trace [0-9a-f]{32} with \d+ kinds of spans", verification.trace(solver))
-    # From the solver that lost its replica.
+    # The alert is that of the solver without a replica.
     with pytest.raises(VerificationError, match="MCQSolverNoReadyReplica"):
         verification.alerts()
 
 
-def test_deleting_a_solver_deletes_only_its_own_monitoring(loaded: Kubectl) -> None:
-    loaded("-n", NAMESPACE, "delete", "mcqsolver", NAME)
+def test_deleting_a_solver_deletes_only_its_own_monitoring(under_load: Kubectl) -> None:
+    under_load("-n", NAMESPACE, "delete", "mcqsolver", NAME)
     children = [("servicemonitor", ""), ("prometheusrule", ""), ("configmap", "-dashboards")]
     eventually(
-        lambda: all(_gone(loaded, kind, NAME + suffix) for kind, suffix in children),
+        lambda: all(_gone(under_load, kind, NAME + suffix) for kind, suffix in children),
         seconds=60,
         what="its monitoring objects are gone",
     )
-    assert not any(_gone(loaded, kind, LOST + suffix) for kind, suffix in children)
+    assert not any(_gone(under_load, kind, LOST + suffix) for kind, suffix in children)
     eventually(lambda: not query(f'mcq_solver_ready{{namespace="{NAMESPACE}",name="{NAME}"}}'), seconds=60)
 
 
@@ -370,7 +370,7 @@ def _gone(kubectl: Kubectl, kind: str, name: str) -> bool:
 
 
 def test_grafana_is_admitted_and_keeps_its_password(stack: Kubectl) -> None:
-    """Grafana's image is in no index that the node reaches, so only the API server validates it."""
+    """The node reaches no index with Grafana's image, so only the API server validates the Deployment."""
     ensure_password(stack)
     password = stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
     ensure_password(stack)
@@ -386,7 +386,7 @@ def test_grafana_is_admitted_and_keeps_its_password(stack: Kubectl) -> None:
         "metadata": {**template["metadata"], "name": "grafana", "namespace": STACK},
     }
     try_out = ("apply", "--server-side", "--dry-run=server", "-f", "-")
-    # Pod Security rejects Pods, and only warns of Deployments.
+    # Pod Security rejects Pods but only warns about Deployments.
     everything = [named["ServiceAccount"], named["Service"], named["ServiceMonitor"], named["Deployment"]]
     stack(*try_out, stdin=yaml.safe_dump_all(everything))
     stack("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(named["ServiceAccount"]))

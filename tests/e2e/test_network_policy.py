@@ -28,7 +28,7 @@ FROM: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def solver(deployed: Deployed) -> Iterator[Steady]:
-    """Yield one replica that admits Traefik and clients with the label."""
+    """Yield one replica that admits only Traefik and clients with the label."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the kind cluster only")
     solver = Steady(deployed.kubectl, NAMESPACE, "guarded")

@@ -1,4 +1,4 @@
-"""Ten times a solver's capacity through the Ingress: it refuses most requests and stays healthy."""
+"""Ten times a solver's capacity through the Ingress: the solver refuses most requests and stays healthy."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 HOST = "exam.localhost"
-TIMES = 10
+OVERLOAD_FACTOR = 10
 MEASURED_SECONDS = 20.0
 OVERLOAD_SECONDS = 300.0
-MOST_A_SECOND = 100.0
-"""The most requests a second, even if the solver is faster."""
+MAX_REQUESTS_PER_SECOND = 100.0
+"""The upper limit of the rate, even if the solver is faster."""
 
 
-def test_ten_times_the_load_of_a_solver_for_five_minutes_fails_no_probe_and_loses_no_request(
+def test_a_tenfold_overload_fails_no_probe_and_loses_no_request(
     solver: Solver,
 ) -> None:
-    """Every request is answered, or refused with Retry-After; none breaks off or times out."""
+    """For five minutes every request is answered or refused with Retry-After; none breaks or times out."""
     with Load(HOST) as alone:
         time.sleep(MEASURED_SECONDS)
     assert alone.lost == []
     capacity = alone.answered / MEASURED_SECONDS
-    rate = min(TIMES * capacity, MOST_A_SECOND)
+    rate = min(OVERLOAD_FACTOR * capacity, MAX_REQUESTS_PER_SECOND)
     outcomes = asyncio.run(_ask(rate, OVERLOAD_SECONDS))
     print(f"{capacity:.2f} answers a second alone; asked {rate:.2f} a second: {dict(outcomes)}")
     assert set(outcomes) <= {"answered", "refused"}

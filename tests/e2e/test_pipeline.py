@@ -22,7 +22,7 @@ from hack.installation import SAMPLE
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from tests.e2e.support import restricted_namespace
-from tests.support.repositories import Repository, built
+from tests.support.repositories import Repository, run_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ STAGES = {
     "Checkout", "Build", "Operator image", "Service image", "Service image with torch", "Test", "Deliver", "Scan",
     "Push", "Sign", "Release", "Deploy", "Monitor", "Verify",
 }  # fmt: skip
-# Only a part of the suite: all of it would run this test again.
+# Run only a part of the suite: the whole suite would run this test again.
 QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}
 NOWHERE = "http://127.0.0.1:9"
 PARAMETERS: dict[str, str | bool] = {
@@ -116,7 +116,7 @@ def commit(pipeline: Pipeline) -> str:
 @pytest.fixture(scope="module")
 def green(pipeline: Pipeline, commit: str) -> Build:
     """Return a successful build of main."""
-    return built(pipeline.job(commit, parameters={"SIGN": True}))
+    return run_build(pipeline.job(commit, parameters={"SIGN": True}))
 
 
 def images(build: Build) -> dict[str, str]:
@@ -172,7 +172,7 @@ def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipe
         {str(broken): f"{text}\n\ndef test_broken() -> None:\n    assert not QUEUE\n"}
     )
     try:
-        build = built(pipeline.job(commit), result="FAILURE")
+        build = run_build(pipeline.job(commit), result="FAILURE")
     finally:
         pipeline.repository.commit({str(broken): text})
 
@@ -189,7 +189,7 @@ def test_a_forks_pull_request_stops_after_the_tests_without_credentials(
     change = ChangeRequest("7", commit, fork=True)
     job = pipeline.job(commit, branch="PR-7", change_request=change, credentials={})
 
-    build = built(job)
+    build = run_build(job)
 
     assert build.stages["Test"] == "SUCCESS"
     assert build.stages["Deliver"] == "SKIPPED"
@@ -201,7 +201,7 @@ def test_a_forks_pull_request_stops_after_the_tests_without_credentials(
 def test_a_missing_credential_fails_the_stage_that_needs_it(pipeline: Pipeline, green: Build) -> None:
     commit = pipeline.repository.commit({})
 
-    build = built(pipeline.job(commit, credentials={}), result="FAILURE")
+    build = run_build(pipeline.job(commit, credentials={}), result="FAILURE")
 
     assert build.reason == "Could not find credentials entry with ID 'mcq-registry'"
     assert (build.stages["Scan"], build.stages["Push"], build.stages["Release"]) == (
@@ -216,7 +216,7 @@ def test_a_missing_credential_fails_the_stage_that_needs_it(pipeline: Pipeline, 
 def test_a_failed_verification_rolls_back_to_the_previous_images(pipeline: Pipeline, green: Build) -> None:
     commit = pipeline.repository.commit({})
 
-    build = built(pipeline.job(commit, parameters={"INGRESS_URL": NOWHERE}), result="FAILURE")
+    build = run_build(pipeline.job(commit, parameters={"INGRESS_URL": NOWHERE}), result="FAILURE")
 
     assert build.stages["Deploy"] == "SUCCESS"
     assert build.stages["Verify"] == "FAILURE"
@@ -225,6 +225,6 @@ def test_a_failed_verification_rolls_back_to_the_previous_images(pipeline: Pipel
     assert pipeline.operator() == images(green)["operator"]
     assert pipeline.service() == images(green)["service"]
     assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
-    kept = build.directory / "archive/build/diagnostics"
-    assert "mcq-operator" in (kept / OPERATOR_NAMESPACE / "pods.txt").read_text()
-    assert "delivered" in (kept / "solvers.yaml").read_text()
+    diagnostics = build.directory / "archive/build/diagnostics"
+    assert "mcq-operator" in (diagnostics / OPERATOR_NAMESPACE / "pods.txt").read_text()
+    assert "delivered" in (diagnostics / "solvers.yaml").read_text()

@@ -1,8 +1,10 @@
-import json
+"""Fixtures for the exam tests: a small exam and the service's model and replica."""
+
 from pathlib import Path
 
 import pytest
 from tests.eval.fakes import COUNT
+from tests.eval.files import exam_file
 from tests.service.conftest import model_cache, prepared_model, replica
 
 __all__ = ["model_cache", "prepared_model", "replica"]
@@ -10,8 +12,7 @@ __all__ = ["model_cache", "prepared_model", "replica"]
 
 @pytest.fixture
 def exam(tmp_path: Path) -> Path:
-    """Questions with the right answers A, B, C in turn."""
-    path = tmp_path / "exam.jsonl"
+    """Return an exam with the right answers A, B, C in turn."""
     rows = [
         {
             "id": f"q{number}",
@@ -22,5 +23,4 @@ def exam(tmp_path: Path) -> Path:
         }
         for number in range(COUNT)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return exam_file(tmp_path / "exam.jsonl", *rows)

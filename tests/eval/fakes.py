@@ -1,4 +1,4 @@
-"""An answerer without a model, and exams that it answers."""
+"""An answerer without a model, and exams that it takes."""
 
 import io
 from collections.abc import Sequence
@@ -33,16 +33,16 @@ COUNT = 40
 
 
 class FakeAnswerer:
-    """Always chooses `best`, with 0.8; refuses questions that end in `refused`."""
+    """Always choose `best` with 0.8, and refuse questions that end in `refused`."""
 
     def __init__(self, best: int = 1, refused: str | None = None, status: int = 422) -> None:
         self.status = status
         self.best = best
         self.refused = refused
-        self.asked: list[Question] = []
+        self.questions: list[Question] = []
 
     async def answers(self, questions: Sequence[Question]) -> Results:
-        self.asked += questions
+        self.questions += questions
         return Results(results=[self._result(index, each) for index, each in enumerate(questions)])
 
     def _result(self, index: int, question: Question) -> Result:
@@ -66,15 +66,15 @@ class FakeAnswerer:
 
 
 async def evaluate(
-    answerer: Answerer, exam: Path, *, before: Sequence[Row] | None = None, **more: Any
+    answerer: Answerer, exam: Path, *, before: Sequence[Row] | None = None, **options: Any
 ) -> Report:
-    return build_report([await run(answerer, exam, **more)], before=before)
+    return build_report([await run(answerer, exam, **options)], before=before)
 
 
-async def run(answerer: Answerer, exam: Path, **more: Any) -> Part:
+async def run(answerer: Answerer, exam: Path, **options: Any) -> Part:
     return await run_exam(
         answerer,
-        ExamSpec(read_exams([exam]), "all", **more),
+        ExamSpec(read_exams([exam]), "all", **options),
         target="a test",
         identity=IDENTITY,
         stream=io.StringIO(),

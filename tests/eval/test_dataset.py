@@ -1,4 +1,4 @@
-"""Exams are read; errors name the file and line; no content is in both halves."""
+"""Reading exams: errors name the file and line, and the two halves share no content."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.eval.files import exam_file
 from tests.service.examples import examples
 
 from mcq_eval.dataset.answer_key import answer_position, unambiguous_answer
@@ -23,11 +24,6 @@ FRUIT: dict[str, Any] = {
     "choices": ["stone", "apple", "car"],
     "answer": "B",
 }
-
-
-def exam_file(path: Path, *rows: dict[str, Any] | str) -> Path:
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
-    return path
 
 
 def test_a_question_is_read_with_its_answer_as_letter_or_position(tmp_path: Path) -> None:
@@ -60,12 +56,12 @@ def test_choices_may_have_their_own_letters(tmp_path: Path) -> None:
         (["one", "two"], 1.0, "two"),  # as pandas writes a column of numbers with gaps
     ],
 )
-def test_an_answer_may_be_a_text_that_means_one_choice(choices: list[str], answer: Any, right: str) -> None:
+def test_an_answer_may_be_the_text_of_one_choice(choices: list[str], answer: Any, right: str) -> None:
     assert choices[parse_question({**FRUIT, "choices": choices, "answer": answer}).answer] == right
 
 
 @pytest.mark.parametrize(
-    ("choices", "answer", "said"),
+    ("choices", "answer", "reason"),
     [
         (["1", "2", "3"], 2, 'may mean choice B ("2") or choice C ("3"): write "B" or "C"'),
         (["1.0", "2.0"], 1.0, 'may mean choice A ("1.0") or choice B ("2.0")'),
@@ -87,8 +83,10 @@ def test_an_answer_may_be_a_text_that_means_one_choice(choices: list[str], answe
         (["a", "b"], "x" * 5000, "xxx… is none of the letters"),
     ],
 )
-def test_an_answer_for_no_choice_or_maybe_two_is_refused(choices: list[str], answer: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^answer: .*{re.escape(said)}"):
+def test_an_answer_that_fits_no_choice_or_several_is_refused(
+    choices: list[str], answer: Any, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^answer: .*{re.escape(reason)}"):
         parse_question({**FRUIT, "choices": choices, "answer": answer})
 
 
@@ -112,7 +110,7 @@ def test_a_written_answer_is_read_as_the_same_choice(texts: list[str], data: st.
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "reason"),
     [
         ("{", "Expecting property name"),
         ("[]", "valid dictionary"),
@@ -125,20 +123,24 @@ def test_a_written_answer_is_read_as_the_same_choice(texts: list[str], data: st.
         ("[" * 100_000, "recursion"),
     ],
 )
-def test_an_error_names_the_file_and_line(tmp_path: Path, row: Any, said: str) -> None:
+def test_an_error_names_the_file_and_line(tmp_path: Path, row: Any, reason: str) -> None:
     path = exam_file(tmp_path / "exam.jsonl", FRUIT, row)
     with pytest.raises(ExamUnreadable) as caught:
         read_exams([path])
     assert str(caught.value).startswith(f"{path}:2: ")
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_a_file_that_is_missing_empty_or_binary_is_named(tmp_path: Path) -> None:
     empty, binary = tmp_path / "empty.jsonl", tmp_path / "binary.jsonl"
     empty.write_text("\n")
     binary.write_bytes(b"\xff\xfe")
-    for path, said in ((tmp_path / "none.jsonl", "No such file"), (empty, "no question"), (binary, "UTF-8")):
-        with pytest.raises(ExamUnreadable, match=said) as caught:
+    for path, reason in (
+        (tmp_path / "none.jsonl", "No such file"),
+        (empty, "no question"),
+        (binary, "UTF-8"),
+    ):
+        with pytest.raises(ExamUnreadable, match=reason) as caught:
             read_exams([path])
         assert str(path) in str(caught.value)
 
@@ -151,7 +153,7 @@ def test_a_byte_order_mark_changes_no_question(tmp_path: Path) -> None:
     exam = read_exams([marked])
     assert [each.question.question for each in exam.questions] == ["Which is a fruit?", "Which is a car?"]
     assert exam.questions[0].digest == read_exams([plain]).questions[0].digest
-    # The file's digest is of its bytes, as in sha256sum and in questions.digest of an MCQExam.
+    # The file's digest covers its bytes, as in sha256sum and in questions.digest of an MCQExam.
     assert exam.digests["marked.jsonl"] == f"sha256:{hashlib.sha256(marked.read_bytes()).hexdigest()}"
 
 
@@ -175,51 +177,56 @@ def test_a_question_that_the_service_refuses_is_left_out_and_reported(tmp_path: 
 
 
 def test_the_same_content_in_another_file_and_order_is_a_duplicate_and_reported(tmp_path: Path) -> None:
-    again = {**FRUIT, "id": "z", "question": " Which  is a\nfruit?", "choices": ["car", "apple ", "stone"]}
-    first, second = exam_file(tmp_path / "1.jsonl", FRUIT), exam_file(tmp_path / "2.jsonl", again)
+    duplicate = {
+        **FRUIT,
+        "id": "z",
+        "question": " Which  is a\nfruit?",
+        "choices": ["car", "apple ", "stone"],
+    }
+    first, second = exam_file(tmp_path / "1.jsonl", FRUIT), exam_file(tmp_path / "2.jsonl", duplicate)
     exam = read_exams([first, second])
     assert [each.id for each in exam.questions] == ["a"]
     assert exam.duplicates == [f"{second}:1: the same question as {first}:1"]
 
 
-def test_the_line_separator_of_unicode_does_not_end_a_line(tmp_path: Path) -> None:
+def test_a_unicode_line_separator_does_not_end_a_line(tmp_path: Path) -> None:
     line = json.dumps({**FRUIT, "question": "Which\u2028is?"}, ensure_ascii=False)
     assert "\u2028" in line
     assert len(read_exams([exam_file(tmp_path / "exam.jsonl", line)]).questions) == 1
 
 
-def many(tmp_path: Path, count: int = 400) -> Path:
+def large_exam(tmp_path: Path, count: int = 400) -> Path:
     rows = [{**FRUIT, "id": str(number), "question": f"Which is number {number}?"} for number in range(count)]
     return exam_file(tmp_path / "many.jsonl", *rows)
 
 
 def test_the_halves_are_disjoint_complete_and_about_even(tmp_path: Path) -> None:
-    exam = read_exams([many(tmp_path)])
+    exam = read_exams([large_exam(tmp_path)])
     halves = [{each.id for each in exam.select(half)} for half in ("calibration", "evaluation")]
     assert not halves[0] & halves[1]
     assert len(halves[0] | halves[1]) == len(exam.select("all")) == 400
     assert 160 < len(halves[0]) < 240
 
 
-def test_a_limit_takes_the_same_questions_whatever_the_order_of_the_file(tmp_path: Path) -> None:
-    path = many(tmp_path)
-    some = {each.id for each in read_exams([path]).select("evaluation", 20)}
+def test_a_limit_selects_the_same_questions_in_any_order_of_the_file(tmp_path: Path) -> None:
+    path = large_exam(tmp_path)
+    selected = {each.id for each in read_exams([path]).select("evaluation", 20)}
     path.write_text("\n".join(reversed(path.read_text().splitlines())))
-    assert {each.id for each in read_exams([path]).select("evaluation", 20)} == some
-    assert len(some) == 20
-    assert {each.id for each in read_exams([path]).select("evaluation", 10)} < some
+    assert {each.id for each in read_exams([path]).select("evaluation", 20)} == selected
+    assert len(selected) == 20
+    assert {each.id for each in read_exams([path]).select("evaluation", 10)} < selected
 
 
 choices = st.lists(st.text("abc é", min_size=1).filter(str.strip), min_size=2, max_size=6)
 
 
-@given(words=st.text("xyz \n", min_size=1).filter(str.strip), texts=choices, data=st.data())
-def test_spacing_and_order_do_not_change_what_a_question_is(
-    words: str, texts: list[str], data: st.DataObject
+@given(question=st.text("xyz \n", min_size=1).filter(str.strip), texts=choices, data=st.data())
+def test_spacing_and_order_do_not_change_a_questions_digest(
+    question: str, texts: list[str], data: st.DataObject
 ) -> None:
     texts = list({" ".join(text.split()): text for text in texts}.values())
     assume(len(texts) > 1)
     shuffled = data.draw(st.permutations(texts))
-    other = Question(question=f"  {words}\n", choices=[f" {text} " for text in shuffled])
-    assert content_digest(Question(question=words, choices=texts)) == content_digest(other)
-    assert content_digest(Question(question=words + " too", choices=texts)) != content_digest(other)
+    other = Question(question=f"  {question}\n", choices=[f" {text} " for text in shuffled])
+    assert content_digest(Question(question=question, choices=texts)) == content_digest(other)
+    assert content_digest(Question(question=question + " too", choices=texts)) != content_digest(other)

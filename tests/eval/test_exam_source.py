@@ -1,4 +1,4 @@
-"""Questions are fetched by http(s)://, from a real S3 server, or from a path; errors say what is wrong."""
+"""Fetching questions by http(s)://, from a real S3 server, or from a path; errors say what is wrong."""
 
 import hashlib
 import threading
@@ -19,7 +19,7 @@ DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    """A server with /exam.jsonl; the path /404 answers with the status 404."""
+    """Yield the URL of a server with /exam.jsonl; the path /404 returns the status 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,7 +42,7 @@ def web() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an S3 server with the bucket `exams`."""
+    """Yield the URL of an S3 server with the bucket `exams`."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "exams/team").mkdir(parents=True)
     (folder / "exams/team/exam.jsonl").write_bytes(CONTENT)
@@ -52,7 +52,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def reader(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The AWS_* variables of an account that may read."""
+    """Set the AWS_* variables of an account with read access."""
     only_variables(monkeypatch, s3)
 
 
@@ -67,7 +67,7 @@ async def test_a_file_is_fetched_by_http_and_its_digest_is_checked(web: str, tmp
     ("status", "error"),
     [(404, ExamUnreadable), (403, ExamUnreadable), (500, ExamUnavailable), (429, ExamUnavailable)],
 )
-async def test_only_temporary_errors_are_worth_another_try(
+async def test_only_temporary_errors_are_retryable(
     web: str, tmp_path: Path, status: int, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match=f"answers {status}"):
@@ -111,7 +111,7 @@ async def test_wrong_credentials_are_reported(tmp_path: Path, monkeypatch: pytes
 async def test_a_variable_that_ends_in_a_newline_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable made from a file often does."""
+    """A variable that comes from a file often ends in a newline."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader\n")
     with pytest.raises(ExamUnreadable, match="AWS_ACCESS_KEY_ID begins or ends with a space or a new line"):
         await fetch("s3://exams/team/exam.jsonl", tmp_path)
@@ -124,7 +124,7 @@ async def test_an_unreachable_s3_server_is_reported(tmp_path: Path, monkeypatch:
         await fetch("s3://exams/team/exam.jsonl", tmp_path)
 
 
-async def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+async def test_a_local_path_is_not_copied(tmp_path: Path) -> None:
     path = tmp_path / "exam.jsonl"
     path.write_bytes(CONTENT)
     assert await fetch(str(path), tmp_path / "elsewhere", digest=DIGEST) == path

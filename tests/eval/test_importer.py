@@ -1,4 +1,4 @@
-"""Published exams are converted to ours; records that can't be asked are listed."""
+"""Converting published exams to our format: unusable records are listed."""
 
 import json
 import subprocess
@@ -7,30 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.eval.files import exam_file, import_one
 
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.errors import ExamUnreadable
 from mcq_eval.importing.importer import Format, ImportedExam, import_exam
 
 
-def exam_file(path: Path, *rows: dict[str, Any] | str) -> Path:
-    text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def one(form: Format, path: Path) -> dict[str, Any]:
-    made = import_exam(form, [path])
-    assert made.left_out == []
-    (row,) = made.rows
-    return row
-
-
 def test_a_row_of_mmlu_may_have_commas_quotes_and_lines_in_its_cells(tmp_path: Path) -> None:
     path = exam_file(
         tmp_path / "formal_logic_test.csv", '"Is ""p, q""\na formula?",yes,no,maybe,"p, and not q",B'
     )
-    assert one("mmlu", path) == {
+    assert import_one("mmlu", path) == {
         "id": "mmlu/formal_logic_test/0",
         "subject": "formal_logic",
         "question": 'Is "p, q"\na formula?',
@@ -48,7 +36,7 @@ AQUA = {
 
 
 def test_the_letters_before_the_choices_of_aqua_are_removed(tmp_path: Path) -> None:
-    assert one("aqua", exam_file(tmp_path / "dev.json", AQUA)) == {
+    assert import_one("aqua", exam_file(tmp_path / "dev.json", AQUA)) == {
         "id": "aqua/dev.json/0",
         "subject": "algebra",
         "question": "Half of ten?",
@@ -68,10 +56,10 @@ def test_the_letters_before_the_choices_of_aqua_are_removed(tmp_path: Path) -> N
         (["3", "5", "4"], ["3", "5", "4"]),
     ],
 )
-def test_the_answer_is_the_option_with_its_mark_whatever_the_order(
+def test_the_answer_is_the_option_with_its_mark_in_any_order(
     tmp_path: Path, options: list[str], choices: list[str]
 ) -> None:
-    row = one("aqua", exam_file(tmp_path / "dev.json", {**AQUA, "options": options}))
+    row = import_one("aqua", exam_file(tmp_path / "dev.json", {**AQUA, "options": options}))
     assert (row["choices"], row["answer"]) == (choices, "B")
 
 
@@ -88,9 +76,9 @@ def test_a_question_with_repeated_or_missing_marks_is_left_out(
     tmp_path: Path, options: list[str], marks: str
 ) -> None:
     path = exam_file(tmp_path / "dev.json", AQUA, {**AQUA, "options": options})
-    made = import_exam("aqua", [path])
-    assert [row["question"] for row in made.rows] == ["Half of ten?"]
-    assert made.left_out == [
+    imported = import_exam("aqua", [path])
+    assert [row["question"] for row in imported.rows] == ["Half of ten?"]
+    assert imported.left_out == [
         f"{path}:2: options: their marks are {marks}, and should be A, B, C in any order"
     ]
 
@@ -99,7 +87,7 @@ def test_the_answer_is_written_without_ambiguity(
     tmp_path: Path,
 ) -> None:
     output = tmp_path / "exam.jsonl"
-    row = one("mmlu", exam_file(tmp_path / "biology_test.csv", "Which blood type?,B,A,AB,O,A"))
+    row = import_one("mmlu", exam_file(tmp_path / "biology_test.csv", "Which blood type?,B,A,AB,O,A"))
     output.write_text(json.dumps(row))
     (question,) = read_exams([output]).questions
     assert (row["answer"], question.question.options[question.answer].text) == (0, "B")
@@ -123,7 +111,7 @@ AGIEVAL = {
     ],
 )
 def test_a_row_of_agieval_has_its_passage_before_its_question(tmp_path: Path, options: list[str]) -> None:
-    assert one("agieval", exam_file(tmp_path / "lsat-ar.jsonl", {**AGIEVAL, "options": options})) == {
+    assert import_one("agieval", exam_file(tmp_path / "lsat-ar.jsonl", {**AGIEVAL, "options": options})) == {
         "id": "agieval/lsat-ar.jsonl/0",
         "subject": "lsat-ar",
         "question": "Six people queue.\n\nWho is first?",
@@ -133,14 +121,14 @@ def test_a_row_of_agieval_has_its_passage_before_its_question(tmp_path: Path, op
 
 
 def test_a_passage_may_be_missing_and_a_single_answer_may_be_a_list(tmp_path: Path) -> None:
-    row = one(
+    row = import_one(
         "agieval", exam_file(tmp_path / "jec-qa-ca.jsonl", {**AGIEVAL, "passage": None, "label": ["B"]})
     )
     assert (row["question"], row["answer"]) == ("Who is first?", "B")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"label": ["A", "B"]}, 'answer: "AB" is none of the letters A, B'),
         ({"options": None, "label": None, "answer": "7"}, "it has no choices"),
@@ -149,26 +137,26 @@ def test_a_passage_may_be_missing_and_a_single_answer_may_be_a_list(tmp_path: Pa
         ({}, "the same question as"),
     ],
 )
-def test_a_record_that_can_not_be_asked_is_left_out_and_listed(
-    tmp_path: Path, change: dict[str, Any], said: str
+def test_an_unusable_record_is_left_out_and_listed(
+    tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
     path = exam_file(tmp_path / "exam.jsonl", AGIEVAL, {**AGIEVAL, **change})
-    made = import_exam("agieval", [path])
-    assert len(made.rows) == 1
-    (line,) = made.left_out
+    imported = import_exam("agieval", [path])
+    assert len(imported.rows) == 1
+    (line,) = imported.left_out
     assert line.startswith(f"{path}:2: ")
-    assert said in line
+    assert reason in line
 
 
 def test_the_same_question_in_another_file_is_left_out(tmp_path: Path) -> None:
     paths = [exam_file(tmp_path / name, AQUA) for name in ("dev.json", "test.json")]
     assert import_exam("aqua", paths) == ImportedExam(
-        rows=[one("aqua", paths[0])], left_out=[f"{paths[1]}:1: the same question as {paths[0]}:1"]
+        rows=[import_one("aqua", paths[0])], left_out=[f"{paths[1]}:1: the same question as {paths[0]}:1"]
     )
 
 
 @pytest.mark.parametrize(
-    ("form", "text", "said"),
+    ("form", "text", "reason"),
     [
         (
             "mmlu",
@@ -183,10 +171,10 @@ def test_the_same_question_in_another_file_is_left_out(tmp_path: Path) -> None:
         ("agieval", '{"question": "2 + 2?", "options": null, "answer": "4"}', "The first: "),
     ],
 )
-def test_a_file_of_another_format_is_refused(tmp_path: Path, form: Format, text: str, said: str) -> None:
+def test_a_file_of_another_format_is_refused(tmp_path: Path, form: Format, text: str, reason: str) -> None:
     with pytest.raises(ExamUnreadable) as raised:
         import_exam(form, [exam_file(tmp_path / "file", text)])
-    assert said in str(raised.value)
+    assert reason in str(raised.value)
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

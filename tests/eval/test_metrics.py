@@ -1,4 +1,4 @@
-"""The figures agree with hand-computed and published ones, and keep their bounds for any input."""
+"""Metrics equal hand-computed and published values, and stay within their bounds for any input."""
 
 import math
 import random
@@ -22,44 +22,44 @@ from mcq_eval.metrics.outcomes import (
 )
 
 
-def outcome(confidence: float, right: bool, **more: object) -> Outcome:
-    """Return an outcome of two choices with the first one chosen."""
-    return Outcome(["A", "B"], [confidence, 1 - confidence], 0 if right else 1, **more)  # type: ignore[arg-type]
+def outcome(confidence: float, right: bool, **fields: object) -> Outcome:
+    """Return an outcome with two choices; the model chose the first one."""
+    return Outcome(["A", "B"], [confidence, 1 - confidence], 0 if right else 1, **fields)  # type: ignore[arg-type]
 
 
-# Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3 (Wilson score without continuity correction).
+# Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3 (Wilson score, no continuity correction).
 @pytest.mark.parametrize(
     ("right", "total", "low", "high"),
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_the_interval_is_the_published_one(right: int, total: int, low: float, high: float) -> None:
-    found = share(right, total)
-    assert found.value == right / total
-    assert [found.low, found.high] == pytest.approx([low, high], abs=5e-5)
+def test_the_interval_equals_the_published_one(right: int, total: int, low: float, high: float) -> None:
+    interval = share(right, total)
+    assert interval.value == right / total
+    assert [interval.low, interval.high] == pytest.approx([low, high], abs=5e-5)
 
 
 @given(total=st.integers(1, 5000), data=st.data())
-def test_an_interval_has_its_share_inside_and_mirrors(total: int, data: st.DataObject) -> None:
+def test_an_interval_contains_its_share_and_is_symmetric(total: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, total))
-    found, mirrored = share(right, total), share(total - right, total)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
+    interval, mirrored = share(right, total), share(total - right, total)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.low == pytest.approx(1 - mirrored.high, abs=1e-12)
 
 
 def test_no_questions_give_the_widest_interval() -> None:
-    found = accuracy([])
-    assert math.isnan(found.value)
-    assert (found.low, found.high) == (0, 1)
+    interval = accuracy([])
+    assert math.isnan(interval.value)
+    assert (interval.low, interval.high) == (0, 1)
 
 
-def test_the_calibration_error_by_hand() -> None:
+def test_the_calibration_error_equals_one_computed_by_hand() -> None:
     # Bin (9/15, 10/15]: 0.62 right, 0.66 wrong: |0.5 - 0.64| = 0.14. Bin (13/15, 14/15]: 0.9 right: 0.1.
     outcomes = [outcome(0.62, True), outcome(0.66, False), outcome(0.9, True)]
     assert calibration_error.ece(outcomes) == pytest.approx((2 * 0.14 + 1 * 0.1) / 3)
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_bin_below() -> None:
-    # 0.6 = 9/15 closes bin 9; 0.61 is in bin 10: apart, the errors do not cancel.
+    # 0.6 = 9/15 belongs to bin 9 and 0.61 to bin 10; in separate bins their errors do not cancel.
     assert calibration_error.ece([outcome(0.6, True), outcome(0.61, False)]) == pytest.approx(
         (0.4 + 0.61) / 2
     )
@@ -72,14 +72,14 @@ def test_bins_of_equal_mass_hold_the_same_number_of_questions() -> None:
     assert calibration_error.ece(outcomes, binning="equal-mass", bins=2) == pytest.approx(expected)
 
 
-def test_the_error_by_chance_is_near_that_of_a_calibrated_model() -> None:
+def test_the_error_by_chance_is_near_the_error_of_a_calibrated_model() -> None:
     generator = random.Random(5)
     drawn = []
     for _ in range(200):
         confidence = generator.uniform(0.5, 1)
         drawn.append(outcome(confidence, generator.random() < confidence))
     by_chance = calibration_error.chance_ece(drawn)
-    assert by_chance == calibration_error.chance_ece(drawn), "it is the same every time"
+    assert by_chance == calibration_error.chance_ece(drawn), "the result is deterministic"
     assert 0.02 < by_chance < 0.10
     assert calibration_error.ece(drawn) == pytest.approx(by_chance, abs=0.04)
     many = drawn * 25
@@ -97,7 +97,7 @@ def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(over: floa
             outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
         ]
         above += over > calibration_error.max_ece(drawn, draws=200)
-    # Without an error nothing is above the bound.
+    # A model without a calibration error never exceeds the bound.
     assert above / 200 <= 0.08
 
 
@@ -132,7 +132,7 @@ def test_the_order_of_the_questions_does_not_matter(outcomes: list[Outcome]) -> 
         assert figure(outcomes) == pytest.approx(figure(backwards))
 
 
-def test_brier_and_likelihood_by_hand() -> None:
+def test_brier_score_and_likelihood_equal_values_computed_by_hand() -> None:
     three = Outcome(["A", "B", "C"], [0.5, 0.3, 0.2], 1)
     assert brier([three]) == pytest.approx(0.25 + 0.49 + 0.04)
     assert negative_log_likelihood([three]) == pytest.approx(-math.log(0.3))
@@ -140,7 +140,7 @@ def test_brier_and_likelihood_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(sum), st.data())
-def test_brier_is_at_most_two(weights: list[float], data: st.DataObject) -> None:
+def test_the_brier_score_is_at_most_two(weights: list[float], data: st.DataObject) -> None:
     probabilities = [weight / sum(weights) for weight in weights]
     answer = data.draw(st.integers(0, len(weights) - 1))
     assert -1e-9 <= brier([Outcome("ABCDEF", probabilities, answer)]) <= 2 + 1e-9
@@ -169,24 +169,29 @@ def test_each_subject_has_a_row_and_an_abstention_is_no_answer() -> None:
         outcome(0.9, True, subject="art"),
         outcome(0.9, True),
     ]
-    found = accuracy_by_subject(outcomes)
-    assert {name: (each.right, each.total) for name, each in found.items()} == {"art": (1, 1), "law": (1, 2)}
+    by_subject = accuracy_by_subject(outcomes)
+    assert {name: (each.right, each.total) for name, each in by_subject.items()} == {
+        "art": (1, 1),
+        "law": (1, 2),
+    }
     assert accuracy(each for each in outcomes if not each.abstained).value == 1
 
 
-# By hand, from 2 * P(X <= k) of a fair coin; (6, 16) is 2 * 110056 / 2^22.
+# Computed by hand from 2 * P(X <= k) of a fair coin; (6, 16) is 2 * 110056 / 2^22.
 @pytest.mark.parametrize(
     ("only_first", "only_second", "expected"),
     [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (6, 16, 0.0525)],
 )
-def test_mcnemar_by_hand(only_first: int, only_second: int, expected: float) -> None:
+def test_mcnemars_p_value_equals_one_computed_by_hand(
+    only_first: int, only_second: int, expected: float
+) -> None:
     assert paired.mcnemar(only_first, only_second) == pytest.approx(expected, abs=5e-5)
 
 
-def judgements(
+def verdict_shares(
     regression: float, limit: float, *, questions: int = 400, exams: int = 2000
 ) -> tuple[float, float]:
-    """Return how often exams find a true regression within and beyond a limit; a fifth of the answers change."""
+    """Return the shares of exams that place a regression within and beyond a limit; 20 % of answers change."""
     shares = [(0.2 + regression) / 2, (0.2 - regression) / 2, 0.8]
     drawn = np.random.default_rng(7).multinomial(questions, shares, size=exams)
     tables, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
@@ -196,13 +201,13 @@ def judgements(
 
 
 def test_a_regression_is_misjudged_no_more_often_than_stated() -> None:
-    """Each error has 5 %; its standard error over 2,000 exams is half a per cent."""
-    _, failed = judgements(0.04, 0.05)
+    """Each error rate is 5 %; over 2,000 exams its standard error is half a per cent."""
+    _, failed = verdict_shares(0.04, 0.05)
     assert failed < 0.03, "the regression is within the limit"
-    assert judgements(0.05, 0.05) == pytest.approx((0.05, 0.05), abs=0.015)
-    passed, _ = judgements(0.06, 0.05)
+    assert verdict_shares(0.05, 0.05) == pytest.approx((0.05, 0.05), abs=0.015)
+    passed, _ = verdict_shares(0.06, 0.05)
     assert passed < 0.03, "the regression is beyond the limit"
-    passed, failed = judgements(0.12, 0.05)
+    passed, failed = verdict_shares(0.12, 0.05)
     assert passed == 0
     assert failed > 0.85
 
@@ -213,16 +218,16 @@ def test_an_accuracy_is_below_or_above_its_interval_in_one_exam_of_twenty(true: 
     values, counts = np.unique(drawn, return_counts=True)
     ends = np.array([share(int(right), 400, confidence=ONE_SIDED)[3:] for right in values])
     above, below = counts @ (ends[:, 0] > true), counts @ (ends[:, 1] < true)
-    # The errors of a score interval vary around 5 % near 0 and 1, because counts are whole.
+    # The errors of a score interval vary around 5 % near 0 and 1, because counts are whole numbers.
     assert (above / 20_000, below / 20_000) == pytest.approx((0.05, 0.05), abs=0.02)
 
 
 def test_results_are_paired_by_question() -> None:
     first = {"a": True, "b": True, "c": False, "d": False, "only here": True}
     second = {"a": True, "b": False, "c": True, "d": False, "only there": True}
-    found = paired.paired(first, second)
-    assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (1, 1, 1, 1)
-    assert found.p_value == 1
+    pairs = paired.paired(first, second)
+    assert (pairs.both_right, pairs.only_first, pairs.only_second, pairs.both_wrong) == (1, 1, 1, 1)
+    assert pairs.p_value == 1
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=60))

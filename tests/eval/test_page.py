@@ -1,4 +1,4 @@
-"""The page of a result agrees with the JSON, loads nothing, and escapes the exam's texts."""
+"""The result page agrees with the JSON, loads nothing, and escapes the exam's texts."""
 
 import re
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ def result(*rows: Row, **changes: object) -> Report:
 
 
 class Page(HTMLParser):
-    """The text and elements of a page; refuses elements that are not closed in order."""
+    """The text and elements of a page; raises if elements are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def test_each_question_is_a_row_and_wrong_ones_are_marked() -> None:
     assert len([each for each in rows if each.get("class") == "wrong"]) == 1
 
 
-def test_an_exam_without_subjects_has_no_such_section() -> None:
+def test_an_exam_without_subjects_has_no_section_of_subjects() -> None:
     with_subjects, without = (
         render_page(result(row(1, right=True, subject=name))) for name in ("logic", None)
     )
@@ -153,13 +153,13 @@ def test_the_page_has_the_comparison_and_the_questions_left_out_or_unanswered() 
         assert part in text, part
 
 
-def test_a_page_of_many_questions_has_the_first_ones_and_says_where_all_are(
+def test_a_long_page_has_the_first_questions_and_says_where_the_others_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(html_page, "MAX_ROWS", 2)
-    found = Page(render_page(result(*(row(number, right=True) for number in range(3)))))
-    assert "3 questions, the first 2 of them here, all in the report as JSON" in found.text
-    assert ("q1" in found.text, "q2" in found.text) == (True, False)
+    page = Page(render_page(result(*(row(number, right=True) for number in range(3)))))
+    assert "3 questions, the first 2 of them here, all in the report as JSON" in page.text
+    assert ("q1" in page.text, "q2" in page.text) == (True, False)
 
 
 def test_a_shortened_report_counts_what_it_leaves_out() -> None:
@@ -171,12 +171,12 @@ def test_a_shortened_report_counts_what_it_leaves_out() -> None:
     assert whole.shortened(5) == whole
 
 
-@pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
-def test_the_texts_of_an_exam_are_escaped(words: str) -> None:
-    html = render_page(result(row(1, right=True, subject=words), model=words, exams={words: words}))
-    found = Page(html)
-    assert found.all("script") == found.all("img") == []
-    assert words in found.text
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+def test_the_texts_of_an_exam_are_escaped(text: str) -> None:
+    html = render_page(result(row(1, right=True, subject=text), model=text, exams={text: text}))
+    page = Page(html)
+    assert page.all("script") == page.all("img") == []
+    assert text in page.text
 
 
 def test_the_page_loads_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The shards of an exam give the same result as one process; answers of two models give none."""
+"""The shards of an exam give the same result as one process, and answers of two models give none."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ TIMES = {"created", "seconds", "latency", "shards"}
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 64])
-async def test_the_shards_together_ask_each_question_once(exam: Path, shards: int) -> None:
+async def test_shards_together_ask_each_question_once(exam: Path, shards: int) -> None:
     answerer = FakeAnswerer(refused="7?")
     whole = parts.build_report([await run(answerer, exam)])
-    answerer.asked.clear()
-    dealt = parts.build_report(
+    answerer.questions.clear()
+    combined = parts.build_report(
         [await run(answerer, exam, shard=shard, shards=shards) for shard in range(shards)]
     )
-    assert len(answerer.asked) == len({each.question for each in answerer.asked}) == 40
-    assert dealt.model_dump(exclude=TIMES) == whole.model_dump(exclude=TIMES)
-    assert len(dealt.failures) == 4
+    assert len(answerer.questions) == len({each.question for each in answerer.questions}) == 40
+    assert combined.model_dump(exclude=TIMES) == whole.model_dump(exclude=TIMES)
+    assert len(combined.failures) == 4
 
 
 async def test_a_replaced_model_gives_no_result(exam: Path) -> None:
@@ -47,7 +47,7 @@ async def test_unanswerable_questions_fail_the_exam_only_if_there_are_no_others(
     assert len(parts.build_report([first, await run(FakeAnswerer(), exam, shard=1, shards=2)]).failures) == 20
 
 
-async def test_the_verdict_is_on_all_parts(exam: Path) -> None:
+async def test_the_verdict_covers_all_parts(exam: Path) -> None:
     halves = [await run(FakeAnswerer(), exam, shard=shard, shards=2) for shard in range(2)]
     verdict = parts.build_report(halves, limits=Limits(min_accuracy=0.9, max_p95_seconds=1)).verdict
     assert verdict is not None

@@ -1,4 +1,4 @@
-"""Invented rows in the forms of published exams give the question, the choices in order, and the right letter."""
+"""Importing published formats: invented rows give the question, its choices in order and the right letter."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.eval.files import exam_file, import_one
 from tests.service.examples import examples
 
 from mcq_eval.dataset.exam_file import read_exams
@@ -94,15 +95,10 @@ HUB: list[tuple[Format, dict[str, Any], list[str] | None, str | None]] = [
 
 
 def as_parquet(folder: Path, *rows: dict[str, Any]) -> Path:
-    """Write the rows as the Hub does: a folder for each subject."""
+    """Write the rows as the Hub does, with a folder for each subject."""
     path = folder / "law/test-00000-of-00001.parquet"
     path.parent.mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows)), path)
-    return path
-
-
-def as_json(path: Path, *rows: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
@@ -121,14 +117,7 @@ def right(row: dict[str, Any]) -> str:
     return text
 
 
-def only(form: Format, path: Path) -> dict[str, Any]:
-    made = import_exam(form, [path])
-    assert made.left_out == []
-    (row,) = made.rows
-    return row
-
-
-@pytest.mark.parametrize("write", [as_parquet, lambda folder, row: as_json(folder / "law.jsonl", row)])
+@pytest.mark.parametrize("write", [as_parquet, lambda folder, row: exam_file(folder / "law.jsonl", row)])
 @pytest.mark.parametrize(("form", "values", "choices", "subject"), HUB)
 def test_a_row_of_the_hub_is_imported_with_its_right_choice(
     tmp_path: Path,
@@ -143,20 +132,20 @@ def test_a_row_of_the_hub_is_imported_with_its_right_choice(
         path = (
             write(tmp_path, values)
             if write is as_parquet
-            else as_json(tmp_path / "x.jsonl", values, {**values, "cop": 0})
+            else exam_file(tmp_path / "x.jsonl", values, {**values, "cop": 0})
         )
         row = next(row for row in import_exam(form, [path]).rows)
     else:
-        row = only(form, write(tmp_path, values))
+        row = import_one(form, write(tmp_path, values))
     assert right(row) == "two"
     assert choices is None or row["choices"] == choices
     assert row["question"].endswith("How many?" if form != "hellaswag" else "she")
     assert row["subject"] == subject
 
 
-def test_every_format_is_tried() -> None:
-    here = {form for form, *_ in HUB} | {"cmmlu", "cybermetric", "aiken", "gift"}
-    assert here | {"aqua", "agieval"} == set(FORMATS)  # test_importer has those two
+def test_every_format_has_a_test() -> None:
+    tested = {form for form, *_ in HUB} | {"cmmlu", "cybermetric", "aiken", "gift"}
+    assert tested | {"aqua", "agieval"} == set(FORMATS)  # test_importer has those two
 
 
 CYBERMETRIC = {"question": "How many?", "answers": dict(zip("ABCD", FOUR, strict=True)), "solution": "B"}
@@ -165,11 +154,11 @@ CYBERMETRIC = {"question": "How many?", "answers": dict(zip("ABCD", FOUR, strict
 def test_cybermetric_is_one_object_with_a_list_of_questions(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"questions": [CYBERMETRIC, {**CYBERMETRIC, "answers": None}]}, indent=4))
-    made = import_exam("cybermetric", [path])
-    assert [(row["id"], row["choices"], row["answer"]) for row in made.rows] == [
+    imported = import_exam("cybermetric", [path])
+    assert [(row["id"], row["choices"], row["answer"]) for row in imported.rows] == [
         ("cybermetric/x/0", CYBERMETRIC["answers"], "B")
     ]
-    assert made.left_out[0].startswith(f"{path}:questions[1]: choices")
+    assert imported.left_out[0].startswith(f"{path}:questions[1]: choices")
 
 
 @pytest.mark.parametrize("whole", [[CYBERMETRIC], {"questions": CYBERMETRIC}, {"questions": ["How many?"]}])
@@ -181,12 +170,12 @@ def test_cybermetric_without_a_list_of_questions_is_refused(tmp_path: Path, whol
 
 
 def test_wikihows_marks_are_removed(tmp_path: Path) -> None:
-    row = only("hellaswag", as_json(tmp_path / "x.jsonl", HELLASWAG))
+    row = import_one("hellaswag", exam_file(tmp_path / "x.jsonl", HELLASWAG))
     assert row["question"] == "How does this go on?\n\nCounting: She counts. aloud. she"
 
 
 def test_the_passage_comes_before_the_question(tmp_path: Path) -> None:
-    sciq = only("sciq", as_json(tmp_path / "x.jsonl", {**SCIQ, "support": "There are two."}))
+    sciq = import_one("sciq", exam_file(tmp_path / "x.jsonl", {**SCIQ, "support": "There are two."}))
     assert sciq["question"] == "There are two.\n\nHow many?"
 
 
@@ -197,38 +186,40 @@ def test_a_right_choice_that_always_comes_first_is_moved_the_same_way_each_time(
     by_form: dict[str, dict[str, Any]] = {name: values for name, values, *_ in HUB}
     key = "Question" if form == "gpqa" else "question"
     rows = [{**by_form[form], key: f"How many of {number}?"} for number in range(80)]
-    path = as_json(tmp_path / "x.jsonl", *rows)
-    found = import_exam(form, [path]).rows
-    assert {right(row) for row in found} == {"two"}
-    letters = Counter(row["answer"] for row in found)
-    assert len(letters) == len(found[0]["choices"])
+    path = exam_file(tmp_path / "x.jsonl", *rows)
+    imported = import_exam(form, [path]).rows
+    assert {right(row) for row in imported} == {"two"}
+    letters = Counter(row["answer"] for row in imported)
+    assert len(letters) == len(imported[0]["choices"])
     assert max(letters.values()) < 45
-    assert import_exam(form, [path]).rows == found
+    assert import_exam(form, [path]).rows == imported
 
 
 def test_files_of_arc_and_commonsenseqa_as_their_authors_publish_them(tmp_path: Path) -> None:
     choices = [{"text": text, "label": label} for label, text in zip("ABC", FOUR, strict=False)]
     values = {"id": "x", "question": {"stem": "How many?", "choices": choices}, "answerKey": "B"}
-    assert right(only("arc", as_json(tmp_path / "x.jsonl", values))) == "two"
+    assert right(import_one("arc", exam_file(tmp_path / "x.jsonl", values))) == "two"
 
 
 def test_a_file_of_truthfulqa_as_its_authors_publish_it(tmp_path: Path) -> None:
     path = tmp_path / "mc_task.json"
     path.write_text(json.dumps([{"question": "How many?", "mc1_targets": {"one": 0, "two": 1, "three": 0}}]))
-    assert right(only("truthfulqa", path)) == "two"
+    assert right(import_one("truthfulqa", path)) == "two"
 
 
-@pytest.mark.parametrize(("cops", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
+@pytest.mark.parametrize(("positions", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
 def test_positions_of_medmcqa_count_from_0_or_1_as_the_whole_file_shows(
-    tmp_path: Path, cops: tuple[int, int], texts: list[str]
+    tmp_path: Path, positions: tuple[int, int], texts: list[str]
 ) -> None:
-    rows = [{**MEDMCQA, "question": f"How many of {cop}?", "cop": cop} for cop in cops]
-    assert [right(row) for row in import_exam("medmcqa", [as_json(tmp_path / "x.json", *rows)]).rows] == texts
+    rows = [{**MEDMCQA, "question": f"How many of {position}?", "cop": position} for position in positions]
+    assert [
+        right(row) for row in import_exam("medmcqa", [exam_file(tmp_path / "x.json", *rows)]).rows
+    ] == texts
 
 
 def test_ambiguous_positions_of_medmcqa_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExamUnreadable, match="they may count from 0 or from 1"):
-        import_exam("medmcqa", [as_json(tmp_path / "x.json", {**MEDMCQA, "cop": 2})])
+        import_exam("medmcqa", [exam_file(tmp_path / "x.json", {**MEDMCQA, "cop": 2})])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -238,12 +229,12 @@ def test_a_csv_file_with_a_header_has_its_subject_in_its_name(
 ) -> None:
     row = {"": 0, "Question": "How many?", **dict(zip("ABCD", FOUR, strict=True)), "Answer": "B"}
     values = row if form == "cmmlu" else C_EVAL
-    found = only(form, as_csv(tmp_path / "law_val.csv", values, encoding=encoding))
-    assert (right(found), found["subject"], found["question"]) == ("two", "law", "How many?")
+    imported = import_one(form, as_csv(tmp_path / "law_val.csv", values, encoding=encoding))
+    assert (right(imported), imported["subject"], imported["question"]) == ("two", "law", "How many?")
 
 
 @pytest.mark.parametrize(
-    ("form", "values", "said"),
+    ("form", "values", "reason"),
     [
         ("arc", {"question": "How many?", "choices": LABELLED, "answerKey": ""}, WITHOUT_ANSWER),
         (
@@ -281,13 +272,13 @@ def test_a_csv_file_with_a_header_has_its_subject_in_its_name(
     ],
 )
 def test_a_record_without_a_right_choice_is_left_out_and_listed(
-    tmp_path: Path, form: Format, values: dict[str, Any], said: str
+    tmp_path: Path, form: Format, values: dict[str, Any], reason: str
 ) -> None:
-    path = as_json(tmp_path / "x.jsonl", values)
+    path = exam_file(tmp_path / "x.jsonl", values)
     with pytest.raises(ExamUnreadable) as raised:
         import_exam(form, [path])
     assert f"The first: {path}:1: " in str(raised.value)
-    assert said in str(raised.value)
+    assert reason in str(raised.value)
 
 
 AIKEN = """\
@@ -308,16 +299,16 @@ ANSWER: a
 def test_an_aiken_file(tmp_path: Path) -> None:
     path = tmp_path / "quiz.txt"
     path.write_text(AIKEN, encoding="utf-8-sig")
-    made = import_exam("aiken", [path])
-    assert [(row["question"], row["choices"], row["answer"]) for row in made.rows] == [
+    imported = import_exam("aiken", [path])
+    assert [(row["question"], row["choices"], row["answer"]) for row in imported.rows] == [
         ("How many\nare there?", ["one", "two"], "B"),
         ("Is it so?", ["Yes", "No"], "A"),
     ]
-    assert made.left_out == []
+    assert imported.left_out == []
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "reason"),
     [
         ("Which?\nA. one\nA. two\nANSWER: A", "marks are A, A"),
         ("Which?\nA. one\nC. two\nANSWER: A", "marks are A, C"),
@@ -327,14 +318,14 @@ def test_an_aiken_file(tmp_path: Path) -> None:
         ("Which?\nANSWER: A", "choices: "),
     ],
 )
-def test_a_bad_question_of_aiken_is_left_out_and_listed(tmp_path: Path, lines: str, said: str) -> None:
+def test_a_bad_question_of_aiken_is_left_out_and_listed(tmp_path: Path, lines: str, reason: str) -> None:
     path = tmp_path / "quiz.txt"
     path.write_text(f"{AIKEN}\n{lines}\n")
-    made = import_exam("aiken", [path])
-    assert len(made.rows) == 2
-    (line,) = made.left_out
+    imported = import_exam("aiken", [path])
+    assert len(imported.rows) == 2
+    (line,) = imported.left_out
     assert line.startswith(f"{path}:13: ")
-    assert said in line
+    assert reason in line
 
 
 GIFT = r"""
@@ -360,19 +351,19 @@ Is 1 \{one\}?{TRUE#no#yes}
 def test_a_gift_file(tmp_path: Path) -> None:
     path = tmp_path / "quiz.gift"
     path.write_text(GIFT, encoding="utf-8")
-    made = import_exam("gift", [path])
-    assert made.left_out == []
-    assert [(row["question"], row["choices"], row["answer"]) for row in made.rows] == [
+    imported = import_exam("gift", [path])
+    assert imported.left_out == []
+    assert [(row["question"], row["choices"], row["answer"]) for row in imported.rows] == [
         ("How many: 1 = 1?", ["one", "two~ish", "three"], "B"),
         ("The sum _____ of 1 and 1.", ["one", "two", "three"], "B"),
         ("Is 1 {one}?", ["True", "False"], "A"),
         ("Which?", ["this", "that"], "A"),
     ]
-    assert {row["subject"] for row in made.rows} == {"Arithmetic"}
+    assert {row["subject"] for row in imported.rows} == {"Arithmetic"}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("Who?{=no one =nobody}", "not a multiple-choice or true-false question"),
         ("When?{#1822:5}", "not a multiple-choice or true-false question"),
@@ -385,18 +376,18 @@ def test_a_gift_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_question_of_gift_without_one_right_choice_is_left_out_and_listed(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, reason: str
 ) -> None:
     path = tmp_path / "quiz.gift"
     path.write_text(f"1?{{=a ~b}}\n\n{text}\n")
-    made = import_exam("gift", [path])
-    (line,) = made.left_out
+    imported = import_exam("gift", [path])
+    (line,) = imported.left_out
     assert line.startswith(f"{path}:3: ")
-    assert said in line
+    assert reason in line
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "text", "said"),
+    ("form", "name", "text", "reason"),
     [
         (
             "mmlu",
@@ -442,12 +433,12 @@ def test_a_question_of_gift_without_one_right_choice_is_left_out_and_listed(
     ],
 )
 def test_a_file_of_another_form_is_refused_with_the_expected_columns(
-    tmp_path: Path, form: Format, name: str, text: str, said: str
+    tmp_path: Path, form: Format, name: str, text: str, reason: str
 ) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ExamUnreadable) as raised:
         import_exam(form, [tmp_path / name])
-    assert said in str(raised.value)
+    assert reason in str(raised.value)
 
 
 def test_a_parquet_file_without_pyarrow_says_what_to_install(
@@ -466,8 +457,8 @@ def test_a_byte_order_mark_anywhere_is_in_no_question(tmp_path: Path) -> None:
     plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
     plain.write_text(line)
     marked.write_text(f"\ufeff{line}\ufeff{line.replace('Which', 'What')}")
-    found = import_exam("mmlu", [marked]).rows
-    assert [row["question"] for row in found] == ["Which?", "What?"]
+    imported = import_exam("mmlu", [marked]).rows
+    assert [row["question"] for row in imported] == ["Which?", "What?"]
     assert import_exam("mmlu", [plain, marked]).left_out == [f"{marked}:1: the same question as {plain}:1"]
 
 
@@ -489,7 +480,7 @@ def test_any_record_is_imported_or_left_out_with_a_reason(
     changed = data.draw(json_values)
     if isinstance(inner, dict) and data.draw(st.booleans()):
         changed = {**inner, data.draw(st.sampled_from([*inner])): changed}
-    path = as_json(tmp_path / "x.jsonl", {**values, name: changed})
+    path = exam_file(tmp_path / "x.jsonl", {**values, name: changed})
     with suppress(ExamUnreadable):
         assert len(import_exam(form, [path]).rows) == 1
 
@@ -498,7 +489,7 @@ def test_an_imported_exam_can_be_read(tmp_path: Path) -> None:
     output = tmp_path / "exam.jsonl"
     for number, (form, values, *_) in enumerate(HUB):
         key = "Question" if form == "gpqa" else "ctx" if form == "hellaswag" else "question"
-        row = only(form, as_parquet(tmp_path, {**values, key: f"How many of {number}?"}))
+        row = import_one(form, as_parquet(tmp_path, {**values, key: f"How many of {number}?"}))
         output.write_text((output.read_text() if number else "") + json.dumps(row) + "\n")
     questions = read_exams([output]).questions
     assert [each.question.options[each.answer].text for each in questions] == ["two"] * len(HUB)

@@ -1,4 +1,4 @@
-"""`calibrate` and `evaluate` with the default model, as a person runs them."""
+"""The commands `calibrate` and `evaluate` with the default model."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.eval.files import exam_file
 
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_service.mcq.calibration_files import calibration_for
@@ -29,15 +30,13 @@ FACTS = {
 
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Easy questions, each in four wordings, so that there are enough in both halves."""
-    path = tmp_path_factory.mktemp("exam") / "facts.jsonl"
+    """Return easy questions, each in four wordings, so that both halves have enough."""
     rows = [
         {"id": f"{number}{lead}", "question": lead + text, "choices": choices, "answer": "CDABCDAB"[number]}
         for number, (text, choices) in enumerate(FACTS.items())
         for lead in ("", "An easy one. ", "Quickly: ", "For a child. ")
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return exam_file(tmp_path_factory.mktemp("exam") / "facts.jsonl", *rows)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +56,8 @@ def command(model_cache: Path, prepared_model: PreparedModel) -> Any:
 
 
 @pytest.fixture(scope="module")
-def evaluate(command: Any, exam: Path) -> subprocess.CompletedProcess[str]:
-    """The command's output for eight of them."""
+def evaluated(command: Any, exam: Path) -> subprocess.CompletedProcess[str]:
+    """Return the command's output for eight of the questions."""
     done: subprocess.CompletedProcess[str] = command("evaluate", str(exam), "--limit", "8", "--json", "-")
     assert done.returncode == 0, done.stderr
     return done
@@ -81,8 +80,8 @@ def test_a_fitted_calibration_belongs_to_the_model(
     done = command("calibrate", str(exam), "--limit", "10", "--output", str(path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(path)
-    found = calibration_for(prepared_model, explicit=path)
-    assert set(found.choices[4].prior) == set("ABCD")
+    calibration = calibration_for(prepared_model, explicit=path)
+    assert set(calibration.choices[4].prior) == set("ABCD")
     assert len(read_exams([exam]).select("calibration")) >= 10
 
 
@@ -97,9 +96,9 @@ def test_eight_questions_are_too_few_to_show_that_the_same_model_is_no_worse(
     assert done.returncode == 4, done.stderr
     assert "Inconclusive:" in done.stdout
     result = json.loads(after.read_text())
-    held, open_ = result["verdict"]["limits"]
-    assert (held["outcome"], open_["outcome"]) == ("Passed", "Inconclusive")
-    assert open_["more_questions"] > 8
+    passed, undecided = result["verdict"]["limits"]
+    assert (passed["outcome"], undecided["outcome"]) == ("Passed", "Inconclusive")
+    assert undecided["more_questions"] > 8
     assert result["model_digest"] == prepared_model.digest
     assert "Inconclusive" in page.read_text()
 

@@ -1,4 +1,4 @@
-"""An exam's Pods store their results and state the digests; they check the space before they ask anything."""
+"""Exam Pods store their results and report the digests; they check the size before they ask anything."""
 
 import argparse
 import asyncio
@@ -37,7 +37,7 @@ def questions(count: int) -> list[ExamQuestion]:
     ]
 
 
-async def test_an_earlier_result_is_read_from_the_shares_of_a_job(exam: Path, tmp_path: Path) -> None:
+async def test_an_earlier_result_is_read_from_the_parts_of_a_job(exam: Path, tmp_path: Path) -> None:
     folder = tmp_path / "baseline"
     folder.mkdir()
     shares = [await run(FakeAnswerer(), exam, shard=shard, shards=11) for shard in range(11)]
@@ -65,48 +65,48 @@ def sha256(content: bytes) -> str:
 
 
 class ConfigMaps(ResultStore):
-    """A ResultStore with its ConfigMaps in memory."""
+    """A ResultStore that keeps its ConfigMaps in memory."""
 
     def __init__(self, stored: dict[str, Values]) -> None:
         super().__init__(Account(url="", namespace="", token_file=Path()), "aqua")
         self._stored = stored
 
     async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
-        held = self._stored.setdefault(name, {"data": {}, "binaryData": {}})
+        config_map = self._stored.setdefault(name, {"data": {}, "binaryData": {}})
         for field, changes in (patch or {}).items():
-            merged = {**held[field], **changes}
-            held[field] = {key: value for key, value in merged.items() if value is not None}
-        return {field: {**values} for field, values in held.items()}
+            merged = {**config_map[field], **changes}
+            config_map[field] = {key: value for key, value in merged.items() if value is not None}
+        return {field: {**values} for field, values in config_map.items()}
 
 
 class Pod(Protocol):
-    """Run the Pod of a shard of two with this part as its result, and return its termination message."""
+    """Run the Pod of one of two shards with `part` as its result; return its termination message."""
 
     def __call__(self, number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None: ...
 
 
 @pytest.fixture
 def stored() -> dict[str, Values]:
-    """The ConfigMaps by name."""
+    """Return the ConfigMaps by name."""
     return {}
 
 
 @pytest.fixture
 def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Values]) -> Pod:
-    """See Pod."""
+    """Return the function that runs a Pod."""
     log = tmp_path / "termination-log"
     monkeypatch.setattr(evidence, "TERMINATION_LOG", log)
     monkeypatch.setattr(shard_command, "pod_account", lambda _: None)
     monkeypatch.setattr(shard_command, "ResultStore", lambda *_: ConfigMaps(stored))
     limits = dict.fromkeys(["min_accuracy", "max_regression", "max_calibration_error", "max_p95_seconds"])
 
-    def started(number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None:
-        async def found(_: argparse.Namespace) -> Part:
+    def run_pod(number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None:
+        async def run_shard(_: argparse.Namespace) -> Part:
             return part
 
-        monkeypatch.setattr(shard_command, "_run_shard", found)
+        monkeypatch.setattr(shard_command, "_run_shard", run_shard)
         log.write_text("")
-        about = {
+        arguments = {
             "results": "aqua",
             "sitting": "sat",
             "run": run,
@@ -115,11 +115,11 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Value
             "history": 3,
             "before": None,
         }
-        shard_command.run(argparse.Namespace(**about, **limits))
-        stated: Mapping[str, Any] | None = json.loads(log.read_text() or "null")
-        return stated
+        shard_command.run(argparse.Namespace(**arguments, **limits))
+        termination_message: Mapping[str, Any] | None = json.loads(log.read_text() or "null")
+        return termination_message
 
-    return started
+    return run_pod
 
 
 def packed(stored: Mapping[str, Values], number: int) -> bytes:
@@ -143,26 +143,26 @@ def test_each_pod_states_its_digest_and_the_last_one_the_results(
     assert result["parts"] == [sha256(packed(stored, number)) for number in range(2)]
 
 
-def test_a_share_answered_again_replaces_the_first_in_the_report_too(
+def test_a_repeated_share_replaces_the_first_one_in_the_result(
     exam: Path, pod: Pod, stored: dict[str, Values]
 ) -> None:
-    """The lost Pod stated nothing: a result with its answers would have no proof."""
-    first, again, other = [share(exam, number, best) for best, number in ((1, 0), (2, 0), (1, 1))]
+    """The lost Pod reported no digest, so nothing could prove a result with its answers."""
+    first, repeated, other = [share(exam, number, best) for best, number in ((1, 0), (2, 0), (1, 1))]
     pod(0, first)
     pod(1, other)
     before = stored["aqua"]["data"]["sat.json"]
-    stated = pod(0, again)
+    stated = pod(0, repeated)
     text = stored["aqua"]["data"]["sat.json"]
     assert text != before
     assert stated == {"part": sha256(packed(stored, 0)), "result": sha256(text.encode())}
     assert json.loads(text)["figures"]["accuracy"]["total"] == len(first.rows) + len(other.rows)
-    assert Part.model_validate_json(gzip.decompress(packed(stored, 0))) == again
+    assert Part.model_validate_json(gzip.decompress(packed(stored, 0))) == repeated
 
 
 def test_a_new_job_of_the_same_name_uses_only_its_own_answers(
     exam: Path, pod: Pod, stored: dict[str, Values]
 ) -> None:
-    """The model may have changed, and a result must not mix the answers of two models."""
+    """The model may have changed, and a result must not mix answers of two models."""
     old, new = ([share(exam, number, best) for number in range(2)] for best in (1, 2))
     pod(0, old[0])
     pod(1, old[1])
@@ -172,11 +172,11 @@ def test_a_new_job_of_the_same_name_uses_only_its_own_answers(
     assert stated["result"] is None
     assert stored["aqua"]["data"]["sat.json"] == before
     pod(1, new[1], run="again")
-    found = json.loads(stored["aqua"]["data"]["sat.json"])
-    assert found["parts"] == [sha256(packed(stored, number)) for number in range(2)]
+    result = json.loads(stored["aqua"]["data"]["sat.json"])
+    assert result["parts"] == [sha256(packed(stored, number)) for number in range(2)]
 
 
-def test_a_failing_pod_states_nothing_so_its_last_output_is_shown(
+def test_a_failing_pod_writes_no_termination_message_so_kubernetes_shows_its_log(
     exam: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: Any, **__: Any) -> str:
@@ -198,10 +198,12 @@ def test_too_many_questions_are_refused_with_a_sufficient_parallelism() -> None:
         check_size(many, shards=64)
 
 
-async def test_the_expected_size_is_about_the_size_of_the_answers(exam: Path) -> None:
+async def test_the_expected_size_is_close_to_the_real_size(exam: Path) -> None:
     part = await run(FakeAnswerer(), exam)
     expected = placeholder_part(read_exams([exam]).questions)
     assert [(row.id, row.digest) for row in expected.rows] == [(row.id, row.digest) for row in part.rows]
-    true, guessed = (len(gzip.compress(each.model_dump_json().encode())) for each in (part, expected))
-    # The fake answers are all alike, and compress better.
-    assert true <= guessed < MAX_PART_BYTES / 10
+    actual_size, expected_size = (
+        len(gzip.compress(each.model_dump_json().encode())) for each in (part, expected)
+    )
+    # The fake answers are all alike, so they compress better.
+    assert actual_size <= expected_size < MAX_PART_BYTES / 10

@@ -1,4 +1,4 @@
-"""An exam is run on any answerer: every question once, failures are listed, and two results are compared."""
+"""Running an exam: every question is asked once, failures are listed, and two results are compared."""
 
 import io
 import math
@@ -25,14 +25,14 @@ from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
 
 async def test_every_question_is_asked_once_in_mode_answer_with_the_options(exam: Path) -> None:
     answerer = FakeAnswerer()
-    found = await evaluate(answerer, exam, debias="rotations", min_confidence=0.5)
-    assert sorted(each.question for each in answerer.asked) == sorted(
+    report = await evaluate(answerer, exam, debias="rotations", min_confidence=0.5)
+    assert sorted(each.question for each in answerer.questions) == sorted(
         f"What is number {number}?" for number in range(COUNT)
     )
-    assert {(each.mode, each.debias, each.min_confidence) for each in answerer.asked} == {
+    assert {(each.mode, each.debias, each.min_confidence) for each in answerer.questions} == {
         ("answer", "rotations", 0.5)
     }
-    assert [row.id for row in found.rows] == [f"q{number}" for number in range(COUNT)]
+    assert [row.id for row in report.rows] == [f"q{number}" for number in range(COUNT)]
 
 
 async def test_the_figures_agree_with_the_answers(exam: Path) -> None:
@@ -50,24 +50,24 @@ async def test_the_figures_agree_with_the_answers(exam: Path) -> None:
 
 
 async def test_the_time_and_the_tokens_agree_with_the_answers(exam: Path) -> None:
-    found = await evaluate(FakeAnswerer(), exam)
-    assert (found.latency.p50_ms, found.latency.p95_ms) == (5, 5)
-    assert found.tokens == Usage(prompt_tokens=9 * COUNT, completion_tokens=0, cached_tokens=3 * COUNT)
+    report = await evaluate(FakeAnswerer(), exam)
+    assert (report.latency.p50_ms, report.latency.p95_ms) == (5, 5)
+    assert report.tokens == Usage(prompt_tokens=9 * COUNT, completion_tokens=0, cached_tokens=3 * COUNT)
 
 
 async def test_a_result_of_an_older_release_can_be_compared(exam: Path, tmp_path: Path) -> None:
-    found = await evaluate(FakeAnswerer(), exam)
+    report = await evaluate(FakeAnswerer(), exam)
     path = tmp_path / "earlier.json"
-    path.write_text(found.model_dump_json(include={"format", "rows"}))
-    assert read_rows(path) == found.rows
+    path.write_text(report.model_dump_json(include={"format", "rows"}))
+    assert read_rows(path) == report.rows
 
 
-async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path) -> None:
-    found = await evaluate(FakeAnswerer(refused="number 4?"), exam)
-    assert [(each.id, each.detail) for each in found.failures] == [("q4", "Refused: Come again.")]
-    assert found.figures.accuracy.total == COUNT - 1
+async def test_a_failed_question_counts_in_no_figure_and_is_reported(exam: Path) -> None:
+    report = await evaluate(FakeAnswerer(refused="number 4?"), exam)
+    assert [(each.id, each.detail) for each in report.failures] == [("q4", "Refused: Come again.")]
+    assert report.figures.accuracy.total == COUNT - 1
     text = io.StringIO()
-    print_report(found, text)
+    print_report(report, text)
     assert "not answered: left out of the figures, wrong for the verdict: q4: Refused" in text.getvalue()
 
 
@@ -95,33 +95,31 @@ async def test_a_result_from_a_file_is_compared_question_by_question(exam: Path,
 
 
 @pytest.mark.parametrize("limits", [Limits(max_regression=0.05), Limits(min_accuracy=0.25)])
-async def test_a_model_that_answers_half_of_the_questions_fails_however_right_it_is(
-    exam: Path, limits: Limits
-) -> None:
+async def test_a_model_that_answers_only_half_of_the_questions_fails(exam: Path, limits: Limits) -> None:
     before = (await evaluate(FakeAnswerer(best=1), exam)).rows
     half = await run(FakeAnswerer(best=1), exam)
     half.failures = [
         Failure(id=row.id, digest=row.digest, detail="Overloaded") for row in half.rows[COUNT // 2 :]
     ]
     half.rows = half.rows[: COUNT // 2]
-    found = build_report([half], before=before, limits=limits)
-    assert found.figures.accuracy.total == COUNT // 2
-    assert found.verdict is not None
-    assert found.verdict.outcome == "Failed"
-    said = found.verdict.limits[-1]
-    assert (said.outcome, said.detail.split(" were")[0]) == ("Failed", "20 of 40 questions (50.0%)")
-    assert found.compared is not None
-    assert (found.compared.questions, found.compared.unanswered) == (COUNT, COUNT // 2)
-    assert found.compared.only_before == sum(row.outcome.right for row in before[COUNT // 2 :])
-    assert {each.now for each in found.compared.discordant} == {None}
+    report = build_report([half], before=before, limits=limits)
+    assert report.figures.accuracy.total == COUNT // 2
+    assert report.verdict is not None
+    assert report.verdict.outcome == "Failed"
+    limit = report.verdict.limits[-1]
+    assert (limit.outcome, limit.detail.split(" were")[0]) == ("Failed", "20 of 40 questions (50.0%)")
+    assert report.compared is not None
+    assert (report.compared.questions, report.compared.unanswered) == (COUNT, COUNT // 2)
+    assert report.compared.only_before == sum(row.outcome.right for row in before[COUNT // 2 :])
+    assert {each.now for each in report.compared.discordant} == {None}
     text = io.StringIO()
-    print_report(found, text)
+    print_report(report, text)
     assert "40 questions, 20 of them without an answer now" in text.getvalue()
     assert "no answer" in text.getvalue()
 
 
 async def test_questions_without_an_earlier_answer_are_not_compared(exam: Path) -> None:
-    """Counted as wrong before, they would hide questions that are wrong now."""
+    """If they counted as wrong before, they would hide questions that are wrong now."""
     before = (await evaluate(FakeAnswerer(best=0), exam)).rows[: COUNT // 2]
     compared = (await evaluate(FakeAnswerer(best=1), exam, before=before)).compared
     assert compared is not None
@@ -147,7 +145,7 @@ async def test_results_without_a_question_in_common_are_not_compared(exam: Path)
 async def test_the_tables_have_accuracy_interval_calibration_and_letters(exam: Path) -> None:
     text = io.StringIO()
     print_report(await evaluate(FakeAnswerer(), exam), text)
-    shown = text.getvalue()
+    output = text.getvalue()
     for part in (
         "0.325 (13 of 40; 95 %: 0.201 to 0.480)",
         "15 bins of equal width",
@@ -156,11 +154,11 @@ async def test_the_tables_have_accuracy_interval_calibration_and_letters(exam: P
         "even",
         "s a question",
     ):
-        assert part in shown, part
+        assert part in output, part
 
 
 class Biased:
-    """Knows part of the truth, and scores the letter B too high; in a chat's form it knows little."""
+    """Know part of the truth and score the letter B too high; know little in a chat's form."""
 
     async def score_labels(
         self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
@@ -176,8 +174,8 @@ class Biased:
 
 
 async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path) -> None:
-    sitting = ExamSpec(read_exams([exam]), "calibration")
-    stored, fit = await runner.calibrate(Biased(), sitting, PREPARED, stream=io.StringIO())
+    spec = ExamSpec(read_exams([exam]), "calibration")
+    stored, fit = await runner.calibrate(Biased(), spec, PREPARED, stream=io.StringIO())
     half = [each for each in read_exams([exam]).questions if each.half == "calibration"]
     assert stored.fitted_on.questions == len(fit.raw) == len(half) < COUNT
     assert stored.choices[3].prior["B"] == pytest.approx(math.e / (math.e + 2))
@@ -185,15 +183,17 @@ async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path)
     assert stored.form != ANSWER_FIRST
     text = io.StringIO()
     print_fit(fit, text)
-    shown = text.getvalue()
-    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in shown
-    tried = [line for line in shown.splitlines() if "│" in line and "prompts" not in line]
-    assert all(any(name in line for line in tried) for name in [*ANSWER_FORMS, "all rotations"])
-    assert sum("* " in line for line in tried) == 2  # a form, and a plan for three choices
+    output = text.getvalue()
+    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in output
+    trials = [line for line in output.splitlines() if "│" in line and "prompts" not in line]
+    assert all(any(name in line for line in trials) for name in [*ANSWER_FORMS, "all rotations"])
+    assert (
+        sum("* " in line for line in trials) == 2
+    )  # one for the form, and one for the plan of three choices
 
 
 async def test_the_result_names_the_model_and_the_prompt(exam: Path) -> None:
-    found = await evaluate(FakeAnswerer(), exam)
-    said = (found.model_digest, found.precision, found.prompt_digest)
-    assert said == (IDENTITY.digest, IDENTITY.precision, IDENTITY.prompt_digest)
-    assert said[:2] == ("sha256:me", "float32")
+    report = await evaluate(FakeAnswerer(), exam)
+    identity = (report.model_digest, report.precision, report.prompt_digest)
+    assert identity == (IDENTITY.digest, IDENTITY.precision, IDENTITY.prompt_digest)
+    assert identity[:2] == ("sha256:me", "float32")

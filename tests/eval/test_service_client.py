@@ -1,4 +1,4 @@
-"""A running service is asked over HTTP: again if it is busy, and no reply is trusted blindly."""
+"""The client of a running service retries when the service is busy, and validates every reply."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,7 +16,7 @@ from mcq_service.api.problems import Problem
 
 
 def service(*replies: httpx2.Response | Exception) -> tuple[ServiceClient, list[float]]:
-    """Return a client of a service with these replies in turn, and the list of the client's pauses."""
+    """Return a client whose service sends these replies in turn, and the list of the client's pauses."""
     pauses: list[float] = []
     left = list(replies)
 
@@ -35,7 +35,7 @@ def service(*replies: httpx2.Response | Exception) -> tuple[ServiceClient, list[
 QUESTIONS = [Question(question="Which?", choices=["a", "b", "c"])]
 
 
-async def test_a_busy_service_is_asked_again_after_its_retry_after() -> None:
+async def test_a_busy_service_is_retried_after_its_retry_after() -> None:
     results = await FakeAnswerer().answers(QUESTIONS)
     answered = httpx2.Response(200, text=results.model_dump_json())
     remote, pauses = service(
@@ -67,7 +67,7 @@ async def test_retry_after_may_be_a_date_and_is_bounded(header: str, seconds: fl
     assert pauses == [seconds]
 
 
-async def test_a_service_is_asked_again_at_the_date_of_its_retry_after() -> None:
+async def test_a_service_is_retried_at_the_date_of_its_retry_after() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
     answered = httpx2.Response(200, text=(await FakeAnswerer().answers(QUESTIONS)).model_dump_json())
     remote, pauses = service(httpx2.Response(429, headers={"Retry-After": date}), answered)
@@ -76,16 +76,16 @@ async def test_a_service_is_asked_again_at_the_date_of_its_retry_after() -> None
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         (httpx2.ConnectError("refused"), "http://solver does not answer: refused"),
         (httpx2.Response(401, text="no key"), "answers 401: no key"),
         (httpx2.Response(200, text="<html>"), "not answer as an MCQ service"),
     ],
 )
-async def test_a_failing_service_is_reported(reply: httpx2.Response | Exception, said: str) -> None:
+async def test_a_failing_service_is_reported(reply: httpx2.Response | Exception, message: str) -> None:
     remote, _ = service(reply)
-    with pytest.raises(AskingFailed, match=said):
+    with pytest.raises(AskingFailed, match=message):
         await remote.answers(QUESTIONS)
 
 
@@ -95,7 +95,7 @@ async def test_too_few_answers_are_refused() -> None:
         await remote.answers(QUESTIONS)
 
 
-async def test_questions_that_a_busy_service_refused_are_asked_again() -> None:
+async def test_questions_refused_by_a_busy_service_are_retried() -> None:
     busy = Problem(type="about:blank", title="Overloaded", status=429, detail="Later.")
     both = await FakeAnswerer().answers(QUESTIONS * 2)
     first = Results(results=[both.results[0], Result(index=1, problem=busy)])
@@ -105,9 +105,9 @@ async def test_questions_that_a_busy_service_refused_are_asked_again() -> None:
     assert pauses == [1]
 
 
-async def test_a_service_without_an_identity_is_asked_nevertheless() -> None:
-    nowhere, _ = service(httpx2.Response(404))
-    assert await nowhere.identity() is None
+async def test_a_service_without_an_identity_is_accepted() -> None:
+    without_identity, _ = service(httpx2.Response(404))
+    assert await without_identity.identity() is None
     loading = {
         "modes": [],
         "max_choices": 26,
@@ -120,7 +120,7 @@ async def test_a_service_without_an_identity_is_asked_nevertheless() -> None:
     assert await before.identity() is None
 
 
-async def test_a_server_that_is_not_our_service_is_refused() -> None:
+async def test_a_server_that_is_no_mcq_service_is_refused() -> None:
     other, _ = service(httpx2.Response(200, text="<html>"))
     with pytest.raises(AskingFailed, match="not answer as an MCQ service"):
         await other.identity()
@@ -135,7 +135,7 @@ async def test_a_replica_is_asked_over_http(replica: Replica, exam: Path) -> Non
         transport=httpx2.ASGITransport(replica.app), base_url="http://replica"
     ) as client:
         remote = ServiceClient(client)
-        found = await evaluate(remote, exam)
+        report = await evaluate(remote, exam)
         assert await remote.identity() == IDENTITY
-    assert not found.failures
-    assert (found.model, found.figures.accuracy.right, len(found.rows)) == ("fake/model", 13, COUNT)
+    assert not report.failures
+    assert (report.model, report.figures.accuracy.right, len(report.rows)) == ("fake/model", 13, COUNT)

@@ -1,4 +1,4 @@
-"""A limit is kept, missed, or undecided; then the verdict says how many more questions would decide."""
+"""A limit is met, missed or undecided; an undecided verdict says how many more questions would decide it."""
 
 import math
 from itertools import product
@@ -27,7 +27,7 @@ def figures(right: int, total: int, confidence: float = 0.75) -> Figures:
     )
 
 
-def compared(only_before: int, only_now: int, questions: int) -> Comparison:
+def comparison(only_before: int, only_now: int, questions: int) -> Comparison:
     both = questions - only_before - only_now
     return Comparison(
         questions=questions,
@@ -41,12 +41,14 @@ def compared(only_before: int, only_now: int, questions: int) -> Comparison:
     )
 
 
-def judged(limits: Limits, *, found: Figures | None = None, pairs: Comparison | None = None) -> LimitVerdict:
-    verdict = judge(found or figures(50, 100), pairs, LATENCY, limits)
+def limit_verdict(
+    limits: Limits, *, measured: Figures | None = None, pairs: Comparison | None = None
+) -> LimitVerdict:
+    verdict = judge(measured or figures(50, 100), pairs, LATENCY, limits)
     assert verdict is not None
-    (one,) = verdict.limits
-    assert one.outcome == verdict.outcome
-    return one
+    (limit,) = verdict.limits
+    assert limit.outcome == verdict.outcome
+    return limit
 
 
 def test_without_limits_there_is_no_verdict() -> None:
@@ -62,23 +64,23 @@ def test_a_regression_needs_an_earlier_result() -> None:
     ("least", "outcome"), [(0.41, "Passed"), (0.5, "Inconclusive"), (0.45, "Inconclusive"), (0.6, "Failed")]
 )
 def test_accuracy_is_judged_by_its_interval(least: float, outcome: str) -> None:
-    assert judged(Limits(min_accuracy=least)).outcome == outcome  # 50 of 100: 0.419 to 0.581
+    assert limit_verdict(Limits(min_accuracy=least)).outcome == outcome  # 50 of 100: 0.419 to 0.581
 
 
 def test_the_stated_number_of_questions_decides_an_accuracy() -> None:
-    more = judged(Limits(min_accuracy=0.45)).more_questions
+    more = limit_verdict(Limits(min_accuracy=0.45)).more_questions
     assert more is not None
     assert 100 < more < 400
     grown = figures((100 + more) // 2, 100 + more)
-    assert judged(Limits(min_accuracy=0.45), found=grown).outcome == "Passed"
+    assert limit_verdict(Limits(min_accuracy=0.45), measured=grown).outcome == "Passed"
     fewer = figures(int(0.45 * (100 + more)), int(0.9 * (100 + more)))
-    assert judged(Limits(min_accuracy=0.45), found=fewer).outcome == "Inconclusive"
+    assert limit_verdict(Limits(min_accuracy=0.45), measured=fewer).outcome == "Inconclusive"
 
 
 def test_no_number_of_questions_decides_an_accuracy_at_the_limit() -> None:
-    one = judged(Limits(min_accuracy=0.5))
-    assert (one.outcome, one.more_questions) == ("Inconclusive", None)
-    assert "more questions are not likely to decide it" in one.detail
+    limit = limit_verdict(Limits(min_accuracy=0.5))
+    assert (limit.outcome, limit.more_questions) == ("Inconclusive", None)
+    assert "more questions are not likely to decide it" in limit.detail
 
 
 @pytest.mark.parametrize(
@@ -104,26 +106,29 @@ def test_no_number_of_questions_decides_an_accuracy_at_the_limit() -> None:
 def test_a_regression_is_judged_by_both_ends_of_its_interval(
     before: int, now: int, questions: int, most: float, outcome: str
 ) -> None:
-    assert judged(Limits(max_regression=most), pairs=compared(before, now, questions)).outcome == outcome
+    assert (
+        limit_verdict(Limits(max_regression=most), pairs=comparison(before, now, questions)).outcome
+        == outcome
+    )
 
 
 @pytest.mark.parametrize(("before", "now", "outcome"), [(0, 0, "Passed"), (6, 6, "Passed"), (9, 3, "Failed")])
 def test_the_stated_number_of_questions_decides_a_regression(before: int, now: int, outcome: str) -> None:
     limits = Limits(max_regression=0.02)
-    more = judged(limits, pairs=compared(before, now, 100)).more_questions
+    more = limit_verdict(limits, pairs=comparison(before, now, 100)).more_questions
     assert more is not None
     scale = (100 + more) / 100
-    grown = compared(math.ceil(before * scale), round(now * scale), 100 + more)
-    assert judged(limits, pairs=grown).outcome in {
+    grown = comparison(math.ceil(before * scale), round(now * scale), 100 + more)
+    assert limit_verdict(limits, pairs=grown).outcome in {
         outcome,
         "Inconclusive" if outcome == "Failed" else outcome,
     }
-    twice = compared(2 * math.ceil(before * scale), 2 * round(now * scale), 2 * (100 + more))
-    assert judged(limits, pairs=twice).outcome == outcome
+    twice = comparison(2 * math.ceil(before * scale), 2 * round(now * scale), 2 * (100 + more))
+    assert limit_verdict(limits, pairs=twice).outcome == outcome
 
 
 @pytest.mark.parametrize(("unanswered", "outcome"), [(0, "Passed"), (5, "Passed"), (6, "Failed")])
-def test_a_small_share_of_unanswered_questions_is_wrong_and_a_larger_one_fails(
+def test_a_few_unanswered_questions_count_as_wrong_and_more_of_them_fail_the_exam(
     unanswered: int, outcome: str
 ) -> None:
     answered = 100 - unanswered
@@ -138,31 +143,33 @@ def test_a_small_share_of_unanswered_questions_is_wrong_and_a_larger_one_fails(
 
 def test_unanswered_questions_count_as_wrong() -> None:
     verdict = judge(figures(90, 97), None, LATENCY, Limits(min_accuracy=0.87), unanswered=3)
-    assert judged(Limits(min_accuracy=0.87), found=figures(90, 97)).outcome == "Passed"
+    assert limit_verdict(Limits(min_accuracy=0.87), measured=figures(90, 97)).outcome == "Passed"
     assert verdict is not None
     assert verdict.outcome == "Inconclusive"
 
 
-def test_a_calibration_error_is_compared_as_it_is() -> None:
-    assert judged(Limits(max_calibration_error=0.25)).outcome == "Passed"  # confidence 0.75, accuracy 0.5
-    missed = judged(Limits(max_calibration_error=0.2))
+def test_a_calibration_error_is_compared_without_an_interval() -> None:
+    assert (
+        limit_verdict(Limits(max_calibration_error=0.25)).outcome == "Passed"
+    )  # confidence 0.75, accuracy 0.5
+    missed = limit_verdict(Limits(max_calibration_error=0.2))
     assert missed.outcome == "Failed"
     assert "calibration error 0.250" in missed.detail
     assert "is more than 0.2" in missed.detail
 
 
-def test_one_missed_limit_fails_and_an_undecided_one_is_no_pass() -> None:
-    found, pairs = figures(50, 100), compared(0, 0, 200)
+def test_a_missed_limit_fails_the_exam_and_an_undecided_one_is_inconclusive() -> None:
+    measured, pairs = figures(50, 100), comparison(0, 0, 200)
     for accuracy, error in product((0.3, 0.45), (0.2, 0.3)):
-        verdict = judge(found, pairs, LATENCY, Limits(accuracy, 0.02, error))
+        verdict = judge(measured, pairs, LATENCY, Limits(accuracy, 0.02, error))
         assert verdict is not None
-        wanted = "Failed" if error == 0.2 else "Inconclusive" if accuracy == 0.45 else "Passed"
-        assert verdict.outcome == wanted
+        expected = "Failed" if error == 0.2 else "Inconclusive" if accuracy == 0.45 else "Passed"
+        assert verdict.outcome == expected
         assert len(verdict.limits) == 3
 
 
-def restricted(only_first: int, only_second: int, total: int, difference: float) -> float:
-    """Return the score statistic; a search finds its nuisance parameter, the share that only the first has right."""
+def score_statistic(only_first: int, only_second: int, total: int, difference: float) -> float:
+    """Return the score statistic; a search finds its nuisance parameter, the share right only in the first."""
 
     def likelihood(first: float) -> float:
         second, rest = first + difference, 1 - 2 * first - difference
@@ -187,7 +194,7 @@ def test_the_minimal_difference_is_where_the_score_test_changes_sign(counts: tup
     total = first + second + agreeing
     least = paired.min_difference(first, second, total)
     assert least < (second - first) / total
-    assert restricted(first, second, total, least) == pytest.approx(Z95_ONE_SIDED, abs=1e-3)
+    assert score_statistic(first, second, total, least) == pytest.approx(Z95_ONE_SIDED, abs=1e-3)
 
 
 def test_the_minimal_difference_of_equal_answers_has_a_closed_form() -> None:
@@ -196,5 +203,5 @@ def test_the_minimal_difference_of_equal_answers_has_a_closed_form() -> None:
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(1.5, "Passed"), (1.4, "Failed")])
-def test_a_limit_on_the_time_is_compared_as_it_is(most: float, outcome: str) -> None:
-    assert judged(Limits(max_p95_seconds=most)).outcome == outcome
+def test_a_latency_is_compared_without_an_interval(most: float, outcome: str) -> None:
+    assert limit_verdict(Limits(max_p95_seconds=most)).outcome == outcome

@@ -10,7 +10,7 @@ from hack.toolchain.tools import Tools
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """Return the built programs."""
+    """Return the tools after building them."""
     tools = Tools(CACHE, Progress())
     tools.build(["prometheus", "alertmanager", "kubernetes"])
     return tools
@@ -18,5 +18,5 @@ def tools() -> Tools:
 
 @pytest.fixture(scope="session")
 def promtool(tools: Tools) -> Path:
-    """Return the program that tests rules."""
+    """Return the path of the program that tests rules."""
     return tools.binary("prometheus", "promtool")

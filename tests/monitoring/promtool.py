@@ -1,4 +1,4 @@
-"""promtool's unit tests of rules: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/"""
+"""Unit tests of rules: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/"""
 
 import subprocess
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Promtool:
-    """The real promtool with rules to test."""
+    """The real promtool and the rules to test."""
 
     program: Path
     folder: Path
@@ -23,7 +23,7 @@ class Promtool:
     def alert(
         self, name: str, series: dict[str, str], *, at: str, fires: list[dict[str, str]], value: str = ""
     ) -> None:
-        """Fail unless exactly these alerts of the name fire at that time; the series have one value per minute.
+        """Fail unless exactly the alerts in `fires` have this name at that time; series have a value per minute.
 
         `fires` has each alert's labels without its name; `value` is the number in its summary.
         """
@@ -47,7 +47,7 @@ class Promtool:
         self._run("test", "rules", path)
 
     def _annotations(self, name: str, labels: dict[str, str], value: str) -> dict[str, str]:
-        """Return the annotations of the rule with the alert's window, with the value filled in."""
+        """Return the annotations of the rule for the alert's window, with `value` filled in."""
         rules = [rule for group in self.groups for rule in group["rules"] if rule.get("alert") == name]
         window = labels.get("window")
         rule = next(rule for rule in rules if rule["labels"].get("window") == window)

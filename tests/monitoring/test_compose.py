@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "monitoring/compose"
 PORTS = ("API", "PROMETHEUS", "ALERTMANAGER", "JAEGER")
-"""No package index has Grafana, so it does not run here."""
+"""Package indexes don't have Grafana, so it does not run here."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_the_programs_accept_their_configuration(tools: Tools) -> None:
 
 
 def test_grafanas_files_name_existing_services_and_dashboards(config: dict[str, Any]) -> None:
-    """Its mounted files name existing services and dashboards."""
+    """Each file that Grafana mounts exists, and so do the services and dashboards that the files name."""
     grafana = config["services"]["grafana"]
     for volume in grafana["volumes"]:
         assert volume["source"] in config["volumes"] or Path(volume["source"]).exists()
@@ -89,7 +89,7 @@ def test_grafanas_files_name_existing_services_and_dashboards(config: dict[str, 
 
 
 def test_grafana_is_read_only_without_a_login(config: dict[str, Any]) -> None:
-    """Grafana runs only on request, and only this machine reaches it."""
+    """Grafana runs only on request, and only this machine can reach it."""
     grafana = config["services"]["grafana"]
     assert grafana["profiles"] == ["grafana"]
     assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
@@ -97,7 +97,7 @@ def test_grafana_is_read_only_without_a_login(config: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[dict[str, str]]:
+def services() -> Iterator[dict[str, str]]:
     """Yield the URLs of all services but Grafana, healthy and with empty volumes."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("COMPOSE_PROJECT_NAME", "mcq-compose-test")
@@ -118,40 +118,40 @@ def get(url: str) -> Any:
         return json.load(response)
 
 
-def query(running: dict[str, str], expression: str) -> list[dict[str, Any]]:
+def query(services: dict[str, str], expression: str) -> list[dict[str, Any]]:
     path = urllib.parse.urlencode({"query": expression})
-    return numbers(get(f"{running['prometheus']}/api/v1/query?{path}"))
+    return numbers(get(f"{services['prometheus']}/api/v1/query?{path}"))
 
 
-def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> None:
+def test_a_question_is_answered_scraped_and_traced(services: dict[str, str]) -> None:
     """The prepared model answers, and every panel of Grafana has data."""
     modes: list[dict[str, Any]] = [
         {"mode": "answer"}, {"mode": "explain", "max_reasoning_tokens": 8},
         {"mode": "reason", "max_reasoning_tokens": 8}, {"mode": "answer", "min_confidence": 1},
     ]  # fmt: skip
-    answers = [ask(running["api"], {**QUESTION, **mode}) for mode in modes]
+    answers = [ask(services["api"], {**QUESTION, **mode}) for mode in modes]
     assert answers[0]["answer"]["label"] == "B"
     time.sleep(12)  # two scrapes
-    answers += [ask(running["api"], {**QUESTION, **mode}) for mode in modes]
+    answers += [ask(services["api"], {**QUESTION, **mode}) for mode in modes]
     time.sleep(12)
-    [answered] = query(running, 'sum(mcq_requests_total{namespace="compose",job="api",outcome="answered"})')
+    [answered] = query(services, 'sum(mcq_requests_total{namespace="compose",job="api",outcome="answered"})')
     assert answered["value"][1] == "6"
-    spans = get(f"{running['jaeger']}/api/traces/{answers[0]['trace_id']}")["data"][0]["spans"]
+    spans = get(f"{services['jaeger']}/api/traces/{answers[0]['trace_id']}")["data"][0]["spans"]
     assert {"admit", "prefill"} <= {span["operationName"] for span in spans}
     empty = [
         f"{path.stem}: {title}: {expression}"
         for path in sorted((COMPOSE / "dashboards").glob("*.json"))
         for title, expression in expressions(json.loads(path.read_text()))
-        if not query(running, expression)
+        if not query(services, expression)
     ]
     assert empty == []
 
 
-def test_prometheus_reaches_alertmanager_and_has_the_rules(running: dict[str, str]) -> None:
-    api = f"{running['prometheus']}/api/v1"
+def test_prometheus_reaches_alertmanager_and_has_the_rules(services: dict[str, str]) -> None:
+    api = f"{services['prometheus']}/api/v1"
     active = get(f"{api}/alertmanagers")["data"]["activeAlertmanagers"]
     assert [each["url"] for each in active] == ["http://alertmanager:9093/api/v2/alerts"]
-    assert get(f"{running['alertmanager']}/api/v2/status")["cluster"]["status"] == "disabled"
+    assert get(f"{services['alertmanager']}/api/v2/status")["cluster"]["status"] == "disabled"
     groups = get(f"{api}/rules")["data"]["groups"]
     assert {group["name"] for group in groups} == {"mcqsolver.recordings", "mcqsolver.alerts"}
     targets = get(f"{api}/targets")["data"]["activeTargets"]

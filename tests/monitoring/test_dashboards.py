@@ -1,4 +1,4 @@
-"""Every dashboard's required properties."""
+"""Properties that every dashboard must have."""
 
 import json
 import re
@@ -20,9 +20,9 @@ def boards() -> dict[str, dict[str, Any]]:
     """Return a solver's dashboards, and the operator's."""
     config_map = dashboards(solver(SPEC))
     assert config_map is not None
-    of_the_operator = json.loads((ROOT / "monitoring/operator/dashboard.json").read_text())
+    operator_board = json.loads((ROOT / "monitoring/operator/dashboard.json").read_text())
     return {name: json.loads(text) for name, text in config_map["data"].items()} | {
-        "operator": of_the_operator
+        "operator": operator_board
     }
 
 
@@ -40,7 +40,7 @@ def test_a_panel_has_a_description_a_unit_and_a_query(panel: dict[str, Any]) -> 
     assert panel["targets"]
     for target in panel["targets"]:
         assert target["datasource"]["uid"] == "${datasource}"
-        # A line without a legend by labels can't be distinguished from another.
+        # Lines without labels in their legend can't be told apart.
         assert target["legendFormat"] or panel["type"] == "stat"
 
 
@@ -54,7 +54,7 @@ def test_a_query_uses_existing_variables(name: str) -> None:
 
 
 def test_a_solvers_dashboards_are_its_own() -> None:
-    """They show the spec's values, and no two solvers share a dashboard."""
+    """They show the spec's values, and two solvers never share a dashboard."""
     mine = boards()
     other = dashboards(solver(SPEC, name="other"))
     assert other is not None

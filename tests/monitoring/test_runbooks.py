@@ -1,4 +1,4 @@
-"""Each alert's annotation links to its page."""
+"""Each alert has a runbook page, and its annotation links to the page."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ PAGES = ROOT / "docs/operations"
 
 
 def alerts() -> list[dict[str, Any]]:
-    of_a_solver = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True}}}))
-    assert of_a_solver is not None
-    of_the_operator = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
+    solver_rule = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True}}}))
+    assert solver_rule is not None
+    operator_rule = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
     rules = [
         rule
-        for resource in (of_a_solver, of_the_operator)
+        for resource in (solver_rule, operator_rule)
         for group in resource["spec"]["groups"]
         for rule in group["rules"]
     ]

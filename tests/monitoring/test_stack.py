@@ -19,7 +19,7 @@ MODULES = MONITORING.parent / "hack/toolchain/modules"
 STACK = MONITORING / "stack"
 ROUTES = STACK / "alertmanager-routes.yaml"
 
-# Jaeger's releases have two versions, of the Go module and of the image ("v1.76.0 / v2.13.0").
+# A release of Jaeger has two versions, one for the Go module and one for the image ("v1.76.0 / v2.13.0").
 IMAGE_OF = {"1.76.0": "2.13.0"}
 
 
@@ -33,7 +33,7 @@ def manifests(tools: Tools) -> list[dict[str, Any]]:
     return [*yaml.safe_load_all(run(tools.binary("kubernetes", "kubectl"), "kustomize", MONITORING))]
 
 
-def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+def manifest_of(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     """Return the manifest of this kind and name."""
     [match] = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return match
@@ -42,7 +42,7 @@ def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]
 @pytest.fixture(scope="module")
 def grafana(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     """Return Grafana's Pod spec."""
-    spec: dict[str, Any] = the(manifests, "Deployment", "grafana")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = manifest_of(manifests, "Deployment", "grafana")["spec"]["template"]["spec"]
     return spec
 
 
@@ -57,7 +57,7 @@ def test_alertmanager_accepts_its_configuration(tools: Tools) -> None:
 
 
 def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -> None:
-    """The kustomization pins the image version that the resources are written for."""
+    """The kustomization pins the version that the resources are written for."""
     pinned = yaml.safe_load((MONITORING / "stack/kustomization.yaml").read_text())["images"]
     tags = {image["newName"]: image["newTag"] for image in pinned}
     named = [each for each in manifests if "image" in each.get("spec", {})]
@@ -108,9 +108,9 @@ def test_each_account_has_the_least_rights(manifests: list[dict[str, Any]]) -> N
 def test_grafanas_sidecar_selects_the_operators_label(
     grafana: dict[str, Any], manifests: list[dict[str, Any]]
 ) -> None:
-    """The label of its own dashboard's ConfigMap, and of solvers' by default."""
-    looked_for = environment(grafana, "dashboards")
-    label = {looked_for["LABEL"]: looked_for["LABEL_VALUE"]}
+    """The operator's own ConfigMap has the label, and solvers' ConfigMaps have it by default."""
+    sidecar = environment(grafana, "dashboards")
+    label = {sidecar["LABEL"]: sidecar["LABEL_VALUE"]}
     labelled = [each for each in manifests if label.items() <= each["metadata"].get("labels", {}).items()]
     assert [(each["kind"], [*each["data"]]) for each in labelled] == [("ConfigMap", ["mcq-operator.json"])]
     assert label == Dashboards().labels
@@ -133,7 +133,7 @@ def test_grafanas_data_sources_name_the_stacks_services(
     sources = yaml.safe_load(
         string.Template((STACK / "grafana-datasources.yaml").read_text()).substitute(given)
     )["datasources"]
-    # The Services that prometheus-operator creates, by name.
+    # prometheus-operator creates these Services.
     services = {
         "Prometheus": ("prometheus-operated", 9090),
         "Alertmanager": ("alertmanager-operated", 9093),
@@ -141,7 +141,7 @@ def test_grafanas_data_sources_name_the_stacks_services(
     }
     urls = {source["name"]: urllib.parse.urlsplit(source["url"]) for source in sources}
     assert {name: (url.hostname, url.port) for name, url in urls.items()} == services
-    prometheus = the(manifests, "Prometheus", "mcq")
+    prometheus = manifest_of(manifests, "Prometheus", "mcq")
     assert sources[0]["jsonData"]["timeInterval"] == prometheus["spec"]["scrapeInterval"]
 
 
@@ -151,8 +151,8 @@ def test_grafanas_password_is_not_in_the_manifests(grafana: dict[str, Any]) -> N
 
 
 def test_all_solvers_monitors_and_rules_are_selected(manifests: list[dict[str, Any]]) -> None:
-    """In every namespace."""
-    prometheus = the(manifests, "Prometheus", "mcq")
+    """The selectors cover every namespace."""
+    prometheus = manifest_of(manifests, "Prometheus", "mcq")
     for selector in ("serviceMonitor", "rule"):
         assert prometheus["spec"][f"{selector}Selector"] == {}
         assert prometheus["spec"][f"{selector}NamespaceSelector"] == {}

@@ -7,14 +7,14 @@ from playwright.async_api import ConsoleMessage, Locator, Page, Request, expect
 
 QUESTION = "Which planet has the shortest day?"
 CHOICES = ("Mercury", "Earth", "Jupiter", "Neptune")
-# The browser logs every response that is not 2xx; that is no error of the page.
+# The browser logs every response that is not 2xx, but those are no errors of the page.
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of \d+")
 
 expect.set_options(timeout=5_000)
 
 
 class Visit:
-    """One user's tab; `errors` has its errors, `foreign` every request to another address."""
+    """The tab of one user; `errors` has its errors, `foreign` its requests to other addresses."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -50,7 +50,7 @@ class Visit:
         await self.page.get_by_role("button", name="Ask").click()
 
     async def paste(self, text: str) -> None:
-        """Copy the text to the clipboard, and press Ctrl+V in the focused element."""
+        """Copy the text to the clipboard and press Ctrl+V in the focused element."""
         await self.page.evaluate("text => navigator.clipboard.writeText(text)", text)
         await self.page.keyboard.press("Control+V")
 

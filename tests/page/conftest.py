@@ -1,3 +1,5 @@
+"""Fixtures for the page tests: a browser, the scripted service and a tab on the page."""
+
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from tests.page.scripted import Script, app, serving
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Yield the distribution's Chromium, with a fresh profile and no background requests."""
+    """Yield the distribution's Chromium with a fresh profile and no background requests."""
     install_programs({"chromium": "chromium"}, Progress())
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(
@@ -36,7 +38,7 @@ def url(script: Script) -> Iterator[str]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, url: str) -> AsyncIterator[Visit]:
-    """Yield a fresh profile on the page; a test fails on any log error that it does not expect."""
+    """Yield a tab with a fresh profile on the page; an unexpected log error fails the test."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=url)
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
     visit = Visit(await context.new_page(), url)

@@ -55,7 +55,7 @@ def fetching() -> SimpleNamespace:
 
 @dataclass
 class Script:
-    """The service's behaviour, and the requests that it received."""
+    """The behaviour of the service, and the requests that it received."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -66,12 +66,12 @@ class Script:
     """The operator's file with the result of the last exam."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client leaves a stream."""
-    go_on: threading.Event = field(default_factory=threading.Event)
-    """A slow stream waits for this event in its middle."""
+    resume: threading.Event = field(default_factory=threading.Event)
+    """A slow stream waits for this event halfway."""
 
 
-def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
-    return {"type": f"{BASE}/{slug}", "title": title, "status": status, "detail": detail, **more}
+def problem(status: int, slug: str, title: str, detail: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"{BASE}/{slug}", "title": title, "status": status, "detail": detail, **fields}
 
 
 def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
@@ -79,7 +79,7 @@ def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Respo
 
 
 def decision(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the third choice with 70 %; the others share the rest."""
+    """Return the third choice with 70 %; the other choices share the rest."""
     choices = body["choices"]
     best = min(2, len(choices) - 1)
     rest = 0.3 / (len(choices) - 1)
@@ -93,7 +93,7 @@ def decision(body: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def whole(body: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+def complete_answer(body: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
     usage = {"prompt_tokens": 1184, "completion_tokens": 31, "cached_tokens": 152}
     timings = {"queue_ms": 3.2, "answer_ms": 214.4, "total_ms": 1320.9}
     return {**decision(body), "reasoning": reasoning, "usage": usage, "timings": timings}
@@ -112,14 +112,14 @@ def app(script: Script) -> FastAPI:
     errors.install(application)
 
     @application.middleware("http")
-    async def needs_key(request: Request, go_on: Any) -> Response:
+    async def needs_key(request: Request, call_next: Any) -> Response:
         application.state.lifecycle = script.lifecycle
         application.state.exam_file = script.exam_file
         guarded = request.url.path.startswith("/api/")
         if guarded and script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             unauthorized = problem(401, "unauthorized", "A key is needed", "Send Authorization: Bearer.")
             return refuse(unauthorized, {"WWW-Authenticate": "Bearer"})
-        response: Response = await go_on(request)
+        response: Response = await call_next(request)
         return response
 
     @application.post("/api/v1/mcq/answer")
@@ -163,7 +163,7 @@ REFUSALS = {
 
 
 async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterator[bytes]:
-    """Yield the events of one answer; `slow` waits in the middle, `broken` and `lost` end early."""
+    """Yield the events of one answer; `slow` waits halfway, and `broken` and `lost` end early."""
     reasoning = None if body["mode"] == "answer" else REASONING
     if name == "markup":
         reasoning = "<b>bold</b> & <script>document.title = 'owned'</script>"
@@ -182,18 +182,18 @@ async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterat
                 if name == "lost":
                     return
                 if name == "slow":
-                    await until_set(script.go_on)
+                    await wait_until_set(script.resume)
             yield event("reasoning", {"delta": piece})
         if reasons_first:
             yield event("answer", decision(body))
-        yield event("done", whole(body, reasoning))
+        yield event("done", complete_answer(body, reasoning))
     except (asyncio.CancelledError, GeneratorExit):
         script.left.set()
         raise
 
 
-async def until_set(happened: threading.Event) -> None:
-    while not happened.is_set():
+async def wait_until_set(event: threading.Event) -> None:
+    while not event.is_set():
         await asyncio.sleep(0.01)
 
 

@@ -1,3 +1,5 @@
+"""The page is accessible by axe's rules, by the keyboard and in dark colours."""
+
 from typing import Any, Literal
 
 import pytest
@@ -16,7 +18,7 @@ PHONE: Any = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_
 async def test_every_state_of_the_page_is_accessible(
     browser: Browser, url: str, screen: Any, scheme: Literal["light", "dark"]
 ) -> None:
-    """axe reports no violation, and the page fits the screen: empty, answered, refused, invalid, and the reference."""
+    """axe reports no violation and the page fits the screen when empty, answered, refused and invalid."""
     context = await browser.new_context(**screen, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(await context.new_page(), url)
     await visit.open("/")
@@ -46,7 +48,7 @@ async def check(page: Page) -> None:
 
 
 async def test_the_colours_follow_the_system(page: Page) -> None:
-    """A dark system gives a dark page."""
+    """A system with dark colours gets a dark page."""
 
     async def lightness() -> float:
         colours = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).map(Number)"
@@ -59,7 +61,7 @@ async def test_the_colours_follow_the_system(page: Page) -> None:
 
 
 async def test_tab_reaches_every_control(visit: Visit, page: Page) -> None:
-    """In reading order from the skip link on; every stop shows the focus."""
+    """Tab follows the reading order from the skip link on, and every stop shows the focus."""
     await visit.write()
     await page.reload()
     stops = []

@@ -1,3 +1,5 @@
+"""Asking a question on the page: the modes, the answer, its reasoning and its cancellation."""
+
 import re
 
 import pytest
@@ -9,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_an_explained_answer_shows_all_its_parts(visit: Visit, page: Page, script: Script) -> None:
-    """The choice, the bars, the reasoning, time, tokens, and the trace's link."""
+    """The page shows the choice, bars, reasoning, time, tokens and the link to the trace."""
     await visit.ask()
     verdict = page.locator("#verdict")
     await expect(verdict).to_contain_text("Jupiter")
@@ -36,7 +38,7 @@ async def test_an_explained_answer_shows_all_its_parts(visit: Visit, page: Page,
 
 
 async def test_the_bars_are_as_long_as_the_probabilities(visit: Visit, page: Page) -> None:
-    """Measured on the screen, after their animation."""
+    """The bars are measured on the screen after their animation."""
     await visit.ask()
     chosen = page.locator("#bars .chosen .fill")
     await expect(chosen).to_have_js_property("style.width", "70%")
@@ -59,12 +61,12 @@ async def test_each_mode_is_sent_by_its_name(visit: Visit, page: Page, script: S
 
 
 async def test_the_answer_appears_before_the_reasoning_ends(visit: Visit, page: Page, script: Script) -> None:
-    """In mode explain the answer and the first words arrive before the stream's end."""
+    """In mode explain the answer and the first words arrive before the end of the stream."""
     await visit.ask("Slow question?")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
     await expect(page.locator("#result")).to_have_attribute("aria-busy", "true")
-    script.go_on.set()
+    script.resume.set()
     await expect(page.locator("#reasoning-text")).to_have_text(REASONING)
     await expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
 
@@ -72,7 +74,7 @@ async def test_the_answer_appears_before_the_reasoning_ends(visit: Visit, page: 
 async def test_escape_stops_the_request_and_keeps_the_partial_answer(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """The server notices that the client left; the page can ask again at once."""
+    """The server notices that the client left, and the page can ask again at once."""
     await visit.ask("Slow question?")
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
     await page.keyboard.press("Escape")
@@ -98,13 +100,13 @@ async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script:
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await page.keyboard.press("Control+Enter")
     await page.get_by_role("button", name="Ask").click(force=True)
-    script.go_on.set()
+    script.resume.set()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
     assert len(script.bodies) == 1
 
 
 async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, script: Script) -> None:
-    """The form takes the least confidence in percent, and sends a share."""
+    """The form takes the minimum confidence in per cent and sends a share."""
     await page.get_by_text("Options").click()
     await page.get_by_label("Minimum confidence").fill("90")
     await page.get_by_label("Maximum reasoning").fill("40")
@@ -119,7 +121,7 @@ async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, sc
 
 
 async def test_text_is_never_rendered_as_markup(visit: Visit, page: Page) -> None:
-    """Neither from the client nor from the model."""
+    """Neither the client's text nor the model's becomes markup."""
     markup = "<img src=x onerror=alert(1)>"
     await visit.ask("Markup?", ["<b>one</b>", "two", markup])
     await expect(page.locator("#verdict .text")).to_contain_text(markup)
@@ -137,7 +139,7 @@ async def test_an_example_is_filled_in_and_asked(page: Page, script: Script) -> 
 
 
 async def test_the_answer_is_announced(visit: Visit, page: Page) -> None:
-    """A screen reader gets the choice, its confidence, and the reasoning once."""
+    """A screen reader gets the choice, its confidence and the reasoning once."""
     await visit.ask()
     status = page.get_by_role("status")
     await expect(status).to_have_text(f"Answer C: Jupiter. 70% confident. Reasoning: {REASONING}")

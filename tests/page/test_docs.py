@@ -1,3 +1,5 @@
+"""The API reference page, and the requests that it sends."""
+
 import json
 from collections.abc import AsyncIterator
 
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def reference(browser: Browser) -> AsyncIterator[Visit]:
-    """Yield the reference of the real service's schema, with a scripted model."""
+    """Yield the reference page of the real service's schema, with a scripted model."""
     replica = Replica()
     replica.load()
     with serving(replica.app) as url:
@@ -27,7 +29,7 @@ async def reference(browser: Browser) -> AsyncIterator[Visit]:
 
 
 async def test_the_reference_has_every_operation_and_schema(reference: Visit) -> None:
-    """Everything in /openapi.json, and no request to another address."""
+    """The reference has everything in /openapi.json and sends no request to another address."""
     page = reference.page
     await expect(page.locator("#operations h2").first).to_be_visible()
     response = await page.request.get(f"{reference.url}/openapi.json")
@@ -59,7 +61,7 @@ async def test_the_reference_has_links_to_its_sections(reference: Visit) -> None
 
 
 async def test_the_reference_asks_for_a_required_key(visit: Visit, page: Page, script: Script) -> None:
-    """Only requests need the key, not the reference."""
+    """Only its requests need the key; the reference itself does not."""
     await visit.open("/docs")
     script.key = "s3cret"
     section = page.locator("#get-api-v1-service")

@@ -1,4 +1,4 @@
-"""The page shows the result of the last exam from the operator's file."""
+"""The page shows the result of the last exam from the file that the operator mounts."""
 
 import json
 from pathlib import Path

@@ -11,7 +11,7 @@ from mcq_service.api.page import _FILES, MEDIA_TYPES
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/page/main.js", "/page/base.css", "/page/icon.svg"])
 def test_a_file_has_security_headers(url: str, path: str) -> None:
-    """Only our own scripts, no frames, no sniffing, no referrer, and the correct media type."""
+    """The headers allow only our own scripts, no frames, no sniffing and no referrer, and give the media type."""
     response = httpx.get(url + path)
     assert response.status_code == 200
     policy = response.headers["content-security-policy"]
@@ -25,21 +25,21 @@ def test_a_file_has_security_headers(url: str, path: str) -> None:
 
 @pytest.mark.parametrize("sent", ["{}", "W/{}", '"other", {}', "*"])
 def test_an_unchanged_file_is_not_sent_again(url: str, sent: str) -> None:
-    """304 without a body, for every form of If-None-Match with the ETag."""
+    """Every form of If-None-Match with the ETag gets 304 without a body."""
     etag = httpx.get(f"{url}/page/main.js").headers["etag"]
-    again = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
-    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    second = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
+    assert (second.status_code, second.content, second.headers["etag"]) == (304, b"", etag)
 
 
 def test_a_changed_file_is_sent(url: str) -> None:
-    """The request has another content's ETag."""
+    """The request has the ETag of another content."""
     response = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": '"other"'})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-cache")
     assert response.content
 
 
 def test_head_has_the_same_headers_without_a_body(url: str) -> None:
-    """For curl -I and load balancers."""
+    """curl -I and load balancers send HEAD."""
     whole, head = httpx.get(url), httpx.head(url)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == whole.headers["content-length"]
@@ -57,7 +57,7 @@ def test_head_has_the_same_headers_without_a_body(url: str) -> None:
     ],
 )
 def test_only_the_pages_files_are_served(url: str, name: str) -> None:
-    """Any other path gets a problem document, in any spelling."""
+    """Any other path, in any spelling, gets a problem document."""
     response = httpx.get(f"{url}/page/{name}")
     assert (response.status_code, response.json()["type"]) == (
         404,
@@ -66,7 +66,7 @@ def test_only_the_pages_files_are_served(url: str, name: str) -> None:
 
 
 class _Markup(HTMLParser):
-    """Collects inline code that a strict policy forbids, and every address."""
+    """Collects every address, and inline code that a strict policy forbids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,20 +83,20 @@ class _Markup(HTMLParser):
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_has_no_inline_code_and_all_its_files_exist(url: str, path: str) -> None:
-    """No inline code, no foreign address, and no missing file."""
+    """The page has no inline code, no foreign address and no missing file."""
     markup = _Markup()
     markup.feed(httpx.get(url + path).text)
     assert markup.inline == []
     assert markup.addresses
     for address in markup.addresses:
-        # Relative, so that it works below a path prefix.
+        # The address is relative, so it works below a path prefix.
         assert urlsplit(address)[:2] == ("", "")
         assert not address.startswith("/")
         assert httpx.get(urljoin(url + path, address)).status_code == 200
 
 
 def test_no_script_writes_markup_or_requests_another_address() -> None:
-    """The files do not even contain code that the policy would block."""
+    """The files don't even contain code that the policy would block."""
     assert len(_FILES) > 20
     for name, file in _FILES.items():
         text = file.content.decode()
@@ -113,7 +113,7 @@ def test_no_script_writes_markup_or_requests_another_address() -> None:
 
 
 def test_the_service_describes_its_limits_and_defaults(url: str) -> None:
-    """For the page and for other programs."""
+    """The page and other programs read this description."""
     assert httpx.get(f"{url}/api/v1/service").json() == {
         "model": "scripted/model",
         "identity": {

@@ -1,3 +1,5 @@
+"""The page and its reference below a path prefix."""
+
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def below(browser: Browser) -> AsyncIterator[Visit]:
-    """Yield the real service behind a path prefix; any request without the prefix is foreign."""
+    """Yield the real service behind a path prefix; a request without the prefix counts as foreign."""
     replica = Replica()
     replica.app = app.build(
         replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, root_path="/teams/blue"
@@ -30,7 +32,7 @@ async def below(browser: Browser) -> AsyncIterator[Visit]:
 
 
 async def test_the_page_and_its_reference_work_below_a_path_prefix(below: Visit) -> None:
-    """From the address without a trailing slash, and through the links between the two pages."""
+    """It works from the address without a trailing slash and through the links between the two pages."""
     page = below.page
     await below.open("")
     await below.ask(QUESTION, CHOICES)

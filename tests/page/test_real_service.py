@@ -1,3 +1,5 @@
+"""The page with the real service and the default model."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iter
 
 @pytest.mark.parametrize("mode", ["Answer", "Explain", "Reason"])
 async def test_the_real_model_answers_on_the_page(browser: Browser, running: Service, mode: str) -> None:
-    """From the keyboard to the bars, the streamed reasoning and the trace, without a script."""
+    """The whole way works without a script: keyboard, bars, streamed reasoning and trace."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     visit = Visit(await context.new_page(), running.url)
     page = visit.page

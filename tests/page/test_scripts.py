@@ -43,7 +43,7 @@ EVENTS = """async chunks => {
         ("Is f(a) odd?\nA) x = (b) y\nB) no", "Is f(a) odd?", ["x = (b) y", "no"]),
         ("Q?\nA) a. one\nB) b. two", "Q?", ["a. one", "b. two"]),
         ("¿Qué?\nA) ½\nB) 是", "¿Qué?", ["½", "是"]),
-        # Nothing between the mark and the choice, and marks of other scripts.
+        # no space between the mark and the choice, and marks of other scripts
         ("Q?\n(A)3\n(B)4", "Q?", ["3", "4"]),
         ("Q?\nA)3\nB)4", "Q?", ["3", "4"]),
         ("Q?\nA.3\nB.4", "Q?", ["3", "4"]),
@@ -51,16 +51,16 @@ EVENTS = """async chunks => {
         ("Q?\nA、甲\nB、乙", "Q?", ["甲", "乙"]),
         ("Q?\n（A）甲\n（B）乙", "Q?", ["甲", "乙"]),
         ("哪个？A．甲B．乙C．丙", "哪个？", ["甲", "乙", "丙"]),
-        # A word before the mark.
+        # a word before the mark
         ("Q?\nOption A: x\nOption B: y", "Q?", ["x", "y"]),
         ("Q? Option A: x Option B: y Option C: z", "Q?", ["x", "y", "z"]),
-        # A solution below.
+        # a solution below the choices
         ("Q?\nA) x\nB) y\n\nExplanation: because\nof that.", "Q?", ["x", "y"]),
         ("Q?\nA) x\nB) y\nCorrect answer: B\nExplanation: z", "Q?", ["x", "y"]),
         ("Q?\nA) x\nB) y\nThe correct answer is B.", "Q?", ["x", "y"]),
         ("Q?\nA、x\nB、y\n答案：B", "Q?", ["x", "y"]),
         ("Q? A) x B) y Answer: B", "Q?", ["x", "y"]),
-        # Letters in the prose.
+        # letters within prose
         ("Which? A. Vitamin A. B. Vitamin B. C. Vitamin C.", "Which?", ["Vitamin A.", "Vitamin B.", "Vitamin C."]),
         ("Has vitamin A. or B. what?\nA) liver\nB) rice", "Has vitamin A. or B. what?", ["liver", "rice"]),
         ("What is 2+2 A) 3 B) 4 C) 5", "What is 2+2", ["3", "4", "5"]),
@@ -69,7 +69,7 @@ EVENTS = """async chunks => {
 async def test_a_block_is_split_into_question_and_choices(
     page: Page, block: str, question: str, choices: list[str]
 ) -> None:
-    """Every common mark of choices; a choice may have several lines."""
+    """Every common mark of choices is known, and a choice may have several lines."""
     assert await page.evaluate(SPLIT, block) == {"question": question, "choices": choices}
 
 
@@ -83,7 +83,7 @@ async def test_a_block_is_split_into_question_and_choices(
     ],
 )  # fmt: skip
 async def test_other_text_is_not_split(page: Page, text: str) -> None:
-    """Fewer than two choices, letters in a sentence, a mark without a choice."""
+    """Such text has fewer than two choices, letters in a sentence, or a mark without a choice."""
     assert await page.evaluate(SPLIT, text) is None
 
 
@@ -100,5 +100,5 @@ async def test_other_text_is_not_split(page: Page, text: str) -> None:
     ],
 )
 async def test_events_are_read_in_any_fragments(page: Page, sent: str, expected: list[Any]) -> None:
-    """One byte at a time: splits within a character, a line break, a field."""
+    """Events arrive one byte at a time, split within a character, a line break and a field."""
     assert await page.evaluate(EVENTS, list(sent.encode())) == expected

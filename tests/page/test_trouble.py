@@ -1,3 +1,5 @@
+"""The page shows overload, refusals, broken streams and missing keys."""
+
 import pytest
 from playwright.async_api import Page, expect
 from tests.page.browsing import Visit
@@ -21,7 +23,7 @@ async def test_overload_shows_the_time_to_retry(visit: Visit, page: Page, script
 
 
 async def test_a_loading_model_is_not_shown_as_an_error_of_the_question(visit: Visit, page: Page) -> None:
-    """The page shows the service's own message, and when to retry."""
+    """The page shows the service's own message and when to retry."""
     await visit.ask("Loading?")
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The model is not ready")
@@ -30,7 +32,7 @@ async def test_a_loading_model_is_not_shown_as_an_error_of_the_question(visit: V
 
 
 async def test_an_invalid_field_is_marked(visit: Visit, page: Page) -> None:
-    """Each pointer marks its field; the first gets the focus; typing there removes the mark."""
+    """Each pointer marks its field; the first field gets the focus, and typing in it removes the mark."""
     await visit.ask("Bad?")
     wrong = visit.choice("B")
     await expect(wrong).to_be_focused()
@@ -43,13 +45,13 @@ async def test_an_invalid_field_is_marked(visit: Visit, page: Page) -> None:
 
 
 async def test_an_error_without_a_field_is_shown_in_full(visit: Visit, page: Page) -> None:
-    """The complete problem is shown."""
+    """The page shows the complete problem."""
     await visit.ask("Foreign?")
     await expect(page.get_by_role("alert")).to_contain_text("/extra: not permitted")
 
 
 async def test_a_problem_in_the_stream_keeps_the_partial_answer(visit: Visit, page: Page) -> None:
-    """The answer stays; the alert says that the answer was cut off, and why."""
+    """The answer stays, and the alert says that it was cut off and why."""
     await visit.ask("Broken?")
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The answer was cut off")
@@ -67,7 +69,7 @@ async def test_a_truncated_stream_is_a_lost_connection(visit: Visit, page: Page)
 
 
 async def test_an_unreachable_service_is_reported(visit: Visit, page: Page) -> None:
-    """The network fails, without a response."""
+    """The network fails without a response."""
     await expect(page.locator("#service")).to_contain_text("scripted/model")
     await page.context.set_offline(True)
     await visit.ask()
@@ -80,7 +82,7 @@ async def test_an_unreachable_service_is_reported(visit: Visit, page: Page) -> N
 
 
 async def test_a_proxys_error_page_is_not_shown(visit: Visit, page: Page) -> None:
-    """A 502 with HTML gets our own message."""
+    """A 502 with HTML gets the page's own message."""
     await visit.ask("Proxy?")
     await expect(page.get_by_role("alert")).to_contain_text("The service failed (502)")
     await expect(page.get_by_role("alert")).not_to_contain_text("Bad Gateway")
@@ -89,7 +91,7 @@ async def test_a_proxys_error_page_is_not_shown(visit: Visit, page: Page) -> Non
 async def test_the_key_field_appears_only_when_a_key_is_required(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """Hidden at first, shown after the first 401, kept for the tab, left out of curl."""
+    """The field is hidden at first and appears after the first 401; the tab keeps the key, and curl leaves it out."""
     field = page.get_by_label("API key")
     await expect(page.locator("#service")).to_contain_text("scripted/model")
     await expect(field).to_be_hidden()
@@ -128,7 +130,7 @@ async def test_a_page_without_the_required_key_asks_for_it_at_once(
 
 
 async def test_the_page_shows_the_models_load_progress(visit: Visit, page: Page, script: Script) -> None:
-    """During the load and after it, without a reload."""
+    """The page updates during the load and after it, without a reload."""
     script.lifecycle = fetching()
     await page.reload()
     await expect(page.locator("#service")).to_have_text("Fetching 42%: 630 of 1500 MB.")

@@ -1,3 +1,5 @@
+"""Writing a question on the page: keyboard, paste, links and the copied curl command."""
+
 import asyncio
 
 import pytest
@@ -19,7 +21,7 @@ D) Neptune"""
 async def test_choices_can_be_written_with_the_keyboard_alone(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """Tab moves to the choices, Enter to the next or a new one, Ctrl+Enter sends."""
+    """Tab moves to the choices, Enter to the next or a new one, and Ctrl+Enter sends."""
     await page.get_by_label("Question", exact=True).focus()
     await page.keyboard.type("Which?")
     await page.keyboard.press("Tab")
@@ -37,7 +39,7 @@ async def test_choices_can_be_written_with_the_keyboard_alone(
 
 
 async def test_choices_are_moved_with_the_keyboard(visit: Visit, page: Page) -> None:
-    """With Alt and an arrow key; the focus moves along, and the move is announced."""
+    """Alt and an arrow key move a choice; the focus moves along, and the page announces the move."""
     await visit.write()
     await visit.choice("C").focus()
     await page.keyboard.press("Alt+ArrowUp")
@@ -66,7 +68,7 @@ async def test_choices_are_moved_and_removed_with_buttons(visit: Visit, page: Pa
 
 
 async def test_there_are_at_most_26_choices(visit: Visit, page: Page, script: Script) -> None:
-    """A to Z; then no choice can be added."""
+    """The labels run from A to Z; then the page adds no more choices."""
     texts = [f"choice {number}" for number in range(26)]
     await visit.write(QUESTION, texts)
     await expect(page.get_by_role("button", name="Add a choice")).to_be_hidden()
@@ -77,7 +79,7 @@ async def test_there_are_at_most_26_choices(visit: Visit, page: Page, script: Sc
 
 
 async def test_empty_rows_are_left_out(visit: Visit, page: Page, script: Script) -> None:
-    """In the middle and at the end; the page's labels match the answer's."""
+    """Rows may be empty in the middle and at the end, and the page's labels match the answer's."""
     await visit.ask(QUESTION, ["one", "", "three", ""])
     await expect(page.locator("#bars li")).to_have_count(2)
     assert script.bodies[0]["choices"] == ["one", "three"]
@@ -111,7 +113,7 @@ async def test_a_pasted_block_is_split_and_can_be_restored(visit: Visit, page: P
 
 
 async def test_choices_pasted_into_a_choice_keep_the_question(visit: Visit, page: Page) -> None:
-    """The clipboard has only choices."""
+    """The clipboard contains only choices."""
     await visit.write(QUESTION, [])
     await visit.choice("A").focus()
     await visit.paste("a) yes\nb) no\nc) perhaps")
@@ -120,7 +122,7 @@ async def test_choices_pasted_into_a_choice_keep_the_question(visit: Visit, page
 
 
 async def test_ordinary_text_is_pasted_unchanged(visit: Visit, page: Page) -> None:
-    """It has no marks of choices."""
+    """The text has no marks of choices."""
     await page.get_by_label("Question", exact=True).focus()
     await visit.paste("Who wrote “Plan A”? I mean plan B.")
     await expect(page.get_by_label("Question", exact=True)).to_have_value(
@@ -129,7 +131,7 @@ async def test_ordinary_text_is_pasted_unchanged(visit: Visit, page: Page) -> No
 
 
 async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
-    """Opened in another tab: question, choices, mode and options; no request is sent yet."""
+    """Another tab opens the link with question, choices, mode and options, and sends no request yet."""
     choices = ["x² & y", "50 % = ½", "#3", "line\nbreak"]
     await visit.write("¿Qué? 1+1", choices)
     await page.get_by_role("radio", name="Reason").check()
@@ -149,7 +151,7 @@ async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
 
 
 async def test_input_survives_a_reload(visit: Visit, page: Page) -> None:
-    """The input is in the address; a new question clears it."""
+    """The address contains the input, and a new question clears it."""
     await visit.write()
     await page.reload()
     await expect(page.get_by_label("Question", exact=True)).to_have_value(QUESTION)
@@ -162,7 +164,7 @@ async def test_input_survives_a_reload(visit: Visit, page: Page) -> None:
 async def test_the_copied_curl_command_sends_the_same_request(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """A shell runs it, with all quotes."""
+    """A shell runs the command, with all its quotes."""
     await visit.write('Isn\'t "it" $HOME?', ["it's", "not"])
     await page.get_by_role("button", name="Copy as curl").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()

@@ -1,3 +1,5 @@
+"""Fixtures for the service tests: the model store, the default model, a replica and its client."""
+
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,19 +14,19 @@ from mcq_service.model_store.catalogue import DEFAULT_URI
 
 @pytest.fixture(scope="session")
 def model_cache() -> Path:
-    """The developers' model store, so that each machine fetches the default model once."""
+    """Return the developers' model store, so that each machine fetches the default model once."""
     return Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator") / "models"
 
 
 @pytest.fixture(scope="session")
 def prepared_model(model_cache: Path) -> PreparedModel:
-    """The default model."""
+    """Return the default model."""
     return Store(model_cache).ensure(ModelRef(DEFAULT_URI))
 
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
-    """A replica on a scripted engine, not loaded yet."""
+    """Return a replica on a scripted engine, not loaded yet."""
     instance = Replica()
     yield instance
     instance.close()

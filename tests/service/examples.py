@@ -1,4 +1,4 @@
-"""The number of examples in property tests: few and always the same by default, many and new ones with SLOW=1."""
+"""The number of examples in property tests: few fixed ones by default, and many new ones with SLOW=1."""
 
 import os
 
@@ -8,7 +8,7 @@ MANY = 2000
 
 
 def examples(usual: int) -> settings:
-    """Settings for a property test."""
+    """Return the settings of a property test."""
     slow = bool(os.environ.get("SLOW"))
     return settings(
         max_examples=MANY if slow else usual,

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mcq_service.api import app
 from mcq_service.api.mcq.schemas import Debias
+from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService
 from mcq_service.mcq.calibration import Calibration
@@ -33,18 +34,29 @@ IDENTITY = identity_of(RemoteModel("fake/model"))
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
-async def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until another task or thread makes it true; fail after `seconds`."""
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until another task or thread makes the condition true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not true():
+        while not condition():
             await asyncio.sleep(0.002)
 
 
+def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """Check that the response is this problem; return its body."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
+    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE_URI}/{slug}")
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
 async def sample(client: httpx.AsyncClient, name: str) -> float:
-    """The value of one sample of /metrics; 0 if it was never counted."""
+    """Return the value of one sample of /metrics; 0 if it was never counted."""
     text = (await client.get("/metrics")).text
-    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 @dataclass
@@ -119,7 +131,7 @@ class FakeText:
         self._prompt = prompt
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
-        """0.7 for the letter of the best choice, wherever the prompt has it."""
+        """Return 0.7 for the letter of the best choice, wherever the prompt has it."""
         self._begin()
         if self._texts.broken and self._texts.broken in self._prompt.stem:
             raise self._texts.failure
@@ -154,7 +166,7 @@ async def _nothing() -> None:
 
 @dataclass
 class Replica:
-    """One replica in this process; call `load` to make it ready."""
+    """One replica in this process; `load` makes it ready."""
 
     texts: Any = field(default_factory=FakeTexts)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

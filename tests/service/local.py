@@ -1,4 +1,4 @@
-"""A replica with the real admission, scheduler and tokenizer on a scripted engine, and one on a real socket."""
+"""A replica with the real admission, scheduler and tokenizer on a scripted engine, also on a real socket."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ def small_tokenizer(folder: Path) -> Tokenizer:
 
 @contextmanager
 def local_replica(engine: ScriptedEngine, tokenizer: Tokenizer, *, writes: str) -> Iterator[Replica]:
-    """Yield a replica that chooses B and writes this text, not loaded yet; require closed sequences at the end."""
+    """Yield an unloaded replica that chooses B and writes this text; at the end all sequences must be closed."""
     engine.context_length = 4096
     engine.vocabulary = tokenizer.vocabulary
     engine.best = tokenizer.label_tokens["B"]

@@ -19,7 +19,7 @@ START_SECONDS = 120
 
 
 class Collector:
-    """An OTLP/HTTP receiver on the loopback; `spans` has the received ones, `text` all of them as text."""
+    """An OTLP/HTTP receiver on the loopback address; `spans` has the received spans, `text` all of them as text."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -47,8 +47,8 @@ class Collector:
             for scope in resource.scope_spans:
                 self.spans.extend(scope.spans)
 
-    def of(self, trace_id: str) -> dict[str, Span]:
-        """The spans of one trace, by name."""
+    def spans_of(self, trace_id: str) -> dict[str, Span]:
+        """Return the spans of one trace by name."""
         return {span.name: span for span in self.spans if span.trace_id.hex() == trace_id}
 
     @property
@@ -86,7 +86,7 @@ class Service:
 
 @contextmanager
 def service(log: Path, **environment: str) -> Iterator[Service]:
-    """Run the service with these variables, and end it."""
+    """Run the service with these variables during the block."""
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MCQ_", "OTEL_"))}
     with log.open("wb") as stderr:
@@ -106,13 +106,13 @@ def service(log: Path, **environment: str) -> Iterator[Service]:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-    return found
+        port: int = probe.getsockname()[1]
+    return port
 
 
-def until(true: Callable[[], object], seconds: float) -> None:
-    """Wait until it is true; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not within {seconds} s"
+def until(condition: Callable[[], object], seconds: float) -> None:
+    """Wait until the condition is true; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A scripted engine: tests see what it reads, set what it writes, and can hold each step."""
+"""A scripted engine: tests inspect what it reads, set what it writes, and can hold each step."""
 
 import threading
 from collections.abc import Sequence as Items

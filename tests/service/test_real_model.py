@@ -38,7 +38,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def environment(model_cache: Path, prepared_model: PreparedModel) -> dict[str, str]:
-    """The store, which has the model already."""
+    """Return the variables of a store that already has the model."""
     return {"MCQ_MODEL_CACHE": str(model_cache), "MCQ_MODEL_PRECISION": prepared_model.precision}
 
 
@@ -65,28 +65,28 @@ async def client(running: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield instance
 
 
-async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **more: Any) -> dict[str, Any]:
-    response = await client.post(ANSWER, json={**question, **more})
+async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **fields: Any) -> dict[str, Any]:
+    response = await client.post(ANSWER, json={**question, **fields})
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body
 
 
 class Stream:
-    """The events of a streamed answer, as they come."""
+    """The events of a streamed answer as they arrive."""
 
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self.names: list[str] = []
         self.data: list[str] = []
-        self._came = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._reading = asyncio.create_task(self._read(lines))
 
     async def until(self, name: str) -> None:
         """Wait for an event of this name."""
         async with asyncio.timeout(60):
             while name not in self.names:
-                self._came.clear()
-                await self._came.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
 
     async def leave(self) -> None:
         """Stop reading."""
@@ -99,12 +99,12 @@ class Stream:
                 self.names.append(line.removeprefix("event: "))
             if line.startswith("data: "):
                 self.data.append(line.removeprefix("data: "))
-                self._came.set()
+                self._arrived.set()
 
 
 @asynccontextmanager
 async def streamed(client: httpx.AsyncClient, *, tokens: int) -> AsyncIterator[Stream]:
-    """An easy question with this much reasoning, after its answer has come; cancelled at the end."""
+    """Ask an easy question with this much reasoning; yield its stream after the answer, and cancel it at the end."""
     body = {**CAPITAL, "stream": True, "max_reasoning_tokens": tokens}
     async with client.stream("POST", ANSWER, json=body) as response:
         stream = Stream(response.aiter_lines())
@@ -116,22 +116,22 @@ async def streamed(client: httpx.AsyncClient, *, tokens: int) -> AsyncIterator[S
 
 
 async def eventually(look: Callable[[], Awaitable[T]], right: Callable[[T], bool]) -> None:
-    """Check again until it is right; fail after 5 s."""
+    """Retry until the value is right; fail after 5 s."""
     async with asyncio.timeout(5):
         while not right(await look()):
             await asyncio.sleep(0.02)
 
 
 async def count(client: httpx.AsyncClient, outcome: str) -> float:
-    """The number of questions in mode explain with this outcome."""
+    """Return the number of questions in mode explain with this outcome."""
     text = (await client.get("/metrics")).text
-    found = re.search(rf'^mcq_requests_total{{mode="explain",outcome="{outcome}"}} (\S+)', text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf'^mcq_requests_total{{mode="explain",outcome="{outcome}"}} (\S+)', text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 @pytest.mark.parametrize("mode", ["answer", "explain", "reason"])
 async def test_an_easy_question_is_answered_correctly(client: httpx.AsyncClient, mode: str) -> None:
-    """With a probability for every choice, and the shared prefix from the cache."""
+    """Every choice has a probability, and the shared prefix comes from the cache."""
     body = await ask(client, mode=mode, max_reasoning_tokens=12)
     assert body["answer"] == {"label": "C", "index": 2, "text": "Paris"}
     probabilities = [each["probability"] for each in body["probabilities"]]
@@ -143,7 +143,7 @@ async def test_an_easy_question_is_answered_correctly(client: httpx.AsyncClient,
 
 
 async def test_a_stream_brings_the_answer_before_the_reasoning(client: httpx.AsyncClient) -> None:
-    """Over a real socket, event by event: the answer does not wait for the rest."""
+    """On a real socket, event by event, the answer does not wait for the rest."""
     async with streamed(client, tokens=24) as stream:
         assert "done" not in stream.names
         await stream.until("done")
@@ -153,21 +153,21 @@ async def test_a_stream_brings_the_answer_before_the_reasoning(client: httpx.Asy
 
 
 async def test_rotations_agree_with_the_easy_answer(client: httpx.AsyncClient) -> None:
-    """All four orders are asked, and the question before their choices is read once."""
+    """All four orders are asked, and the question before the choices is read once."""
     body = await ask(client, mode="answer", debias="rotations")
     assert body["answer"]["text"] == "Paris"
     assert body["usage"]["cached_tokens"] > 0.3 * body["usage"]["prompt_tokens"]
 
 
 async def test_a_batch_is_answered(client: httpx.AsyncClient) -> None:
-    """Each question separately, in one request."""
+    """Each question of the request has its own answer."""
     questions = [{**CAPITAL, "mode": "answer", "choices": CAPITAL["choices"][shift:]} for shift in (0, 1, 2)]
     response = await client.post(ANSWERS, json={"questions": questions})
     assert [each["answer"]["answer"]["text"] for each in response.json()["results"]] == ["Paris"] * 3
 
 
 async def test_a_maps_labels_are_used(client: httpx.AsyncClient) -> None:
-    """Letters other than A and B, in the client's order."""
+    """The client uses letters other than A and B, in its own order."""
     choices = {"Z": "Berlin", "M": "Paris"}
     body = await ask(client, {**CAPITAL, "choices": choices}, mode="answer")
     assert body["answer"] == {"label": "M", "index": 1, "text": "Paris"}
@@ -187,7 +187,7 @@ async def test_a_maps_labels_are_used(client: httpx.AsyncClient) -> None:
 async def test_any_text_gets_one_of_the_letters_offered(
     client: httpx.AsyncClient, question: str, choices: list[str]
 ) -> None:
-    """Scripts, code, LaTeX, quotes and attempts at injection."""
+    """The texts are scripts, code, LaTeX, quotes and attempts at injection."""
     body = await ask(client, {"question": question, "choices": choices}, max_reasoning_tokens=8)
     assert body["answer"]["label"] in "ABC"[: len(choices)]
     assert body["answer"]["text"] == choices[body["answer"]["index"]]
@@ -195,7 +195,7 @@ async def test_any_text_gets_one_of_the_letters_offered(
 
 
 async def test_eight_questions_at_once_are_all_answered(client: httpx.AsyncClient) -> None:
-    """Each with its own answer."""
+    """Each has its own answer."""
     cities = CAPITAL["choices"]
     turned = [[*cities[shift:], *cities[:shift]] for shift in (0, 1, 2, 3) * 2]
     bodies = await asyncio.gather(
@@ -205,7 +205,7 @@ async def test_eight_questions_at_once_are_all_answered(client: httpx.AsyncClien
 
 
 async def test_an_answer_is_not_blocked_by_a_long_explanation(client: httpx.AsyncClient) -> None:
-    """It takes its turn between two tokens of the other's reasoning."""
+    """The answer takes its turn between two tokens of the other's reasoning."""
     async with streamed(client, tokens=64) as long:
         short = await ask(client, mode="answer")
         assert "done" not in long.names
@@ -226,24 +226,24 @@ def _requests(metrics: str) -> list[str]:
 
 
 async def test_a_client_that_leaves_cancels_its_question(client: httpx.AsyncClient) -> None:
-    """No more is computed for it, and it is counted as client-left."""
+    """The service computes no more for it and counts it as client-left."""
     before = await count(client, "client-left")
     async with streamed(client, tokens=512):
         pass
-    await eventually(lambda: count(client, "client-left"), lambda found: found == before + 1)
+    await eventually(lambda: count(client, "client-left"), lambda current: current == before + 1)
 
 
 async def test_the_trace_of_a_question_reaches_the_collector(
     client: httpx.AsyncClient, collector: Collector
 ) -> None:
-    """HTTP server > admit, prefill, decode, parse in the client's trace, without the client's text."""
+    """The client's trace has HTTP server > admit, prefill, decode, parse, and not the client's text."""
     trace = uuid.uuid4().hex
     headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     question = {"question": "private question?", "choices": ["private x", "y"], "max_reasoning_tokens": 4}
     response = await client.post(ANSWER, json=question, headers=headers)
     assert response.json()["trace_id"] == trace
-    await asyncio.to_thread(until, lambda: len(collector.of(trace)) == 5, 10)
-    spans = collector.of(trace)
+    await asyncio.to_thread(until, lambda: len(collector.spans_of(trace)) == 5, 10)
+    spans = collector.spans_of(trace)
     server = spans.pop(f"POST {ANSWER}")
     assert server.parent_span_id.hex() == "b7ad6b7169203331"
     assert spans.keys() == {"admit", "prefill", "decode", "parse"}
@@ -252,14 +252,14 @@ async def test_the_trace_of_a_question_reaches_the_collector(
 
 
 def test_the_log_has_no_client_text(running: Service) -> None:
-    """Whatever was asked before, the log is about the service."""
+    """The log is about the service, whatever clients asked before."""
     assert "ready" in running.log
     for word in ("France", "Paris", "private"):
         assert word not in running.log
 
 
 async def test_sigterm_finishes_admitted_questions(client: httpx.AsyncClient, running: Service) -> None:
-    """Readiness ends, new questions are refused, the admitted one is answered, the exit code is 0."""
+    """Readiness ends, new questions are refused, the admitted one is answered, and the exit code is 0."""
     async with streamed(client, tokens=24) as admitted:
         running.process.send_signal(signal.SIGTERM)
         await eventually(lambda: client.get("/readyz"), lambda response: response.status_code == 503)

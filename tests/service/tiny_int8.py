@@ -1,4 +1,4 @@
-"""A model for the real int8 engine that is small enough to build in a test."""
+"""A model for the real int8 engine that a test can build."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ VOCABULARY = 1003
 
 
 def write_tiny_int8(path: Path) -> None:
-    """Write a random, packed model of two layers, with sizes that fill no panel; its float weights are beside it."""
+    """Write a random, packed model of two layers, with sizes that fill no panel, and its float weights beside it."""
     torch.manual_seed(3)
     config = Qwen2Config(
         vocab_size=VOCABULARY, hidden_size=96, intermediate_size=200, num_hidden_layers=2, num_attention_heads=6,

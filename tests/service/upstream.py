@@ -19,13 +19,13 @@ USAGE = {"prompt_tokens": 140, "completion_tokens": 1, "prompt_tokens_details": 
 
 
 def scored(top: dict[str, float] | None = None) -> Response:
-    """A completion of one token, in vLLM's form."""
+    """Return a completion of one token in vLLM's form."""
     logprobs = {"top_logprobs": [LOGPROBS if top is None else top]}
     return JSONResponse({"choices": [{"text": " B", "logprobs": logprobs}], "usage": USAGE})
 
 
 def scored_as_chat() -> Response:
-    """The same in llama-server's form."""
+    """Return the same in llama-server's form."""
     top = [{"token": token, "logprob": value} for token, value in LOGPROBS.items()]
     content = [{"token": " B", "logprob": -0.1, "top_logprobs": top}]
     return JSONResponse({"choices": [{"text": " B", "logprobs": {"content": content}}], "usage": USAGE})
@@ -37,7 +37,7 @@ def failing(status: int, message: str = "secret words of a client", **headers: s
 
 @dataclass
 class Upstream:
-    """An OpenAI-compatible server whose next replies are `replies`; the last one stays."""
+    """An OpenAI-compatible server that sends `replies` in turn and repeats the last one."""
 
     replies: list[Callable[[], Response]] = field(default_factory=lambda: [scored])
     models: list[str] = field(default_factory=lambda: ["m"])
@@ -55,7 +55,7 @@ class Upstream:
         return JSONResponse({"data": [{"id": name} for name in self.models]})
 
     def pieces(self, *texts: str, pause: float = 0, done: bool = True) -> Callable[[], Response]:
-        """A stream of these texts."""
+        """Return a reply that streams these texts."""
 
         async def lines() -> AsyncIterator[str]:
             try:

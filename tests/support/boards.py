@@ -1,4 +1,4 @@
-"""A dashboard's Prometheus queries, and the numeric series of a response."""
+"""The Prometheus queries of a dashboard, and the numeric series of a response."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each panel's title and queries, with variables filled in as in Grafana; rates are over a minute."""
+    """Yield each panel's title and queries, with the variables' current values; rates cover a minute."""
     variables = {
         each["name"]: str(each["current"]["value"] if "current" in each else each["query"])
         for each in board["templating"]["list"]

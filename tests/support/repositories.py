@@ -1,4 +1,4 @@
-"""Repositories with a Jenkinsfile, and their builds."""
+"""Git repositories with a Jenkinsfile, and their builds."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def job(root: Path, files: Mapping[str, str], **settings: Any) -> Job:
     return Job("test", root / "jenkins", scm, environment=environment, **settings)
 
 
-def built(job: Job, *, result: str = "SUCCESS") -> Build:
-    """Run the job, and check the build's result."""
+def run_build(job: Job, *, result: str = "SUCCESS") -> Build:
+    """Run the job and check the result of the build."""
     with Path(os.devnull).open("w") as nowhere:
         build = run(job, nowhere)
     assert build.result == result, build.log

@@ -1,4 +1,4 @@
-"""A real S3 server: rclone serves a local folder, and each folder in it is a bucket."""
+"""A real S3 server: rclone serves a local folder whose subfolders are the buckets."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ KEYS = ("reader", "not-so-secret")
 
 @contextmanager
 def s3_server(folder: Path, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve the folder during the block to clients that have KEYS; yield the URL."""
+    """Serve the folder during the block to clients with KEYS; yield the URL."""
     tools = Tools(CACHE, Progress(quiet=True))
     tools.build(["rclone"])
     with socket() as free:
         free.bind((host, 0))
         port = free.getsockname()[1]
     address = ["--addr", f"{host}:{port}", "--auth-key", ",".join(KEYS)]
-    fresh = ["--dir-cache-time", "0s"]  # a test's changes to the folder are visible at once
+    fresh = ["--dir-cache-time", "0s"]  # shows a test's changes to the folder at once
     command = [str(tools.binary("rclone")), "serve", "s3", *address, *fresh, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         until = time.monotonic() + 20

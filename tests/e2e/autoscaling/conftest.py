@@ -1,4 +1,4 @@
-"""Fixtures for both autoscalers, and for the stack's Prometheus that they query, on the local cluster."""
+"""Fixtures for both autoscalers and for the Prometheus that they query, on the local cluster."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def engine(deployed: Deployed, prometheus: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
-    """Yield KEDA, not yet installed; remove it afterwards."""
+    """Yield KEDA before its installation; remove it afterwards."""
     assert isinstance(deployed.provider, KindCluster)
     keda = Keda(deployed.provider, deployed.kubectl)
     keda.remove()
@@ -50,7 +50,7 @@ def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
 
 @pytest.fixture(scope="session")
 def adapter(deployed: Deployed, prometheus: str) -> Iterator[PrometheusAdapter]:
-    """Yield prometheus-adapter, not yet installed; remove it afterwards."""
+    """Yield prometheus-adapter before its installation; remove it afterwards."""
     assert isinstance(deployed.provider, KindCluster)
     adapter = PrometheusAdapter(deployed.provider, deployed.kubectl)
     adapter.remove()

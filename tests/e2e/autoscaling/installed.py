@@ -1,4 +1,4 @@
-"""KEDA, from its module's manifests, and prometheus-adapter, from ours: programs built from pinned Go modules."""
+"""Install KEDA from its module's manifests and prometheus-adapter from ours, built from pinned Go modules."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class PrometheusAdapter:
         _wait_served(self.kubectl, "v1beta2.custom.metrics.k8s.io")
 
     def remove(self) -> None:
-        """Remove the adapter, if it is there."""
+        """Remove the adapter if it is installed."""
         _delete(self.kubectl, "prometheus-adapter")
 
 
 def _overlay(base: Path, images: dict[str, str]) -> dict[str, Any]:
-    """Return a kustomization of the base with our copies of its images."""
+    """Return a kustomization of the base that uses our copies of its images."""
     ours = {name: image.partition("@") for name, image in images.items()}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

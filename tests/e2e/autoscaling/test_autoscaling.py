@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from tests.e2e.autoscaling.installed import Keda, PrometheusAdapter
 
 NAMESPACE = "mcq-autoscaling"
-MOST = 3
-# There are eight clients, and a replica serves one at a time: seven wait for one replica, five for three.
+MAX_REPLICAS = 3
+# Eight clients send requests and a replica serves one at a time: seven wait for one replica, five for three.
 SPEC: dict[str, Any] = {
     "replicas": 1,
     "monitoring": {"serviceMonitor": {"enabled": False, "intervalSeconds": 2}},
 }
 SCRAPED = {"monitoring": {"serviceMonitor": {"enabled": True}}}
 AUTOSCALING = {
-    "enabled": True, "minReplicas": 1, "maxReplicas": MOST, "targetQueueDepth": 2, "scaleDownSeconds": 0,
+    "enabled": True, "minReplicas": 1, "maxReplicas": MAX_REPLICAS, "targetQueueDepth": 2, "scaleDownSeconds": 0,
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def solver(deployed: Deployed, engine: str) -> Iterator[Steady]:
         yield solver
 
 
-def scaling(solver: Steady) -> dict[str, Any]:
+def scaling_condition(solver: Steady) -> dict[str, Any]:
     """Return the condition ScalingReady."""
     return solver.conditions().get("ScalingReady", {})
 
@@ -53,18 +53,18 @@ def wait_scaling(solver: Steady, status: str, *, text: str = "", seconds: float 
     """Wait until the condition has this status, and `message` contains `text`."""
 
     def matches() -> bool:
-        condition = scaling(solver)
+        condition = scaling_condition(solver)
         return condition.get("status") == status and text in condition["message"]
 
     try:
         eventually(matches, seconds=seconds)
     except AssertionError as error:
-        message = f"ScalingReady is {scaling(solver)}, not {status} with {text!r}"
+        message = f"ScalingReady is {scaling_condition(solver)}, not {status} with {text!r}"
         raise AssertionError(message) from error
 
 
 class ReplicaRecorder:
-    """Records each number of replicas that the Deployment desires during the block."""
+    """Record each number of replicas that the Deployment desires during the block."""
 
     def __init__(self, solver: Steady) -> None:
         self.observed: list[int] = []
@@ -87,15 +87,17 @@ class ReplicaRecorder:
                 self.observed.append(desired)
 
 
-def grows_and_shrinks(solver: Steady, what: str) -> None:
-    """Grow from one replica to the maximum under load, and shrink afterwards; only the HPA writes the number."""
+def check_grow_and_shrink(solver: Steady, what: str) -> None:
+    """Check that load adds replicas up to the maximum, that they go afterwards, and that only the HPA scales."""
     with ReplicaRecorder(solver) as recorder:
         started = time.monotonic()
         with Load(solver.host, mode="reason") as load:
-            eventually(lambda: recorder.observed[-1:] == [MOST], seconds=180, what="replicas are added")
+            eventually(
+                lambda: recorder.observed[-1:] == [MAX_REPLICAS], seconds=180, what="replicas are added"
+            )
             solver.settle()
             grown = time.monotonic() - started
-            assert scaling(solver)["status"] == "True"
+            assert scaling_condition(solver)["status"] == "True"
         started = time.monotonic()
         eventually(lambda: recorder.observed[-1:] == [1], seconds=300, what="replicas are taken away")
         solver.settle()
@@ -105,15 +107,15 @@ def grows_and_shrinks(solver: Steady, what: str) -> None:
         f" after it ended; {load.answered} answered, {len(load.lost)} lost"
     )
     assert load.lost == []
-    most = recorder.observed.index(MOST)
-    up, down = recorder.observed[: most + 1], recorder.observed[most:]
+    peak = recorder.observed.index(MAX_REPLICAS)
+    up, down = recorder.observed[: peak + 1], recorder.observed[peak:]
     assert up == sorted(up), "it went down while it grew"
     assert down == sorted(down, reverse=True), "it went up while it shrank"
     assert owners_of_replicas(solver) == {"kube-controller-manager"}
 
 
 def owners_of_replicas(solver: Steady) -> set[str]:
-    """Return the managers that own the number of replicas, from the managed fields."""
+    """Return the managers that own the number of replicas according to the managed fields."""
     live = json.loads(
         solver.run("get", "deployment", solver.name, "--show-managed-fields", "--output", "json")
     )
@@ -127,15 +129,15 @@ def owners_of_replicas(solver: Steady) -> set[str]:
 def test_keda_scales_the_replicas_and_the_condition_follows_it(
     solver: Steady, keda: Keda, prometheus: str
 ) -> None:
-    """KEDA is installed late, the replicas are not scraped at first, and then the Prometheus address is wrong."""
+    """KEDA is installed late, Prometheus does not scrape the replicas at first, and its address changes."""
     solver.patch({"autoscaling": {**AUTOSCALING, "provider": "KEDA", "prometheusAddress": prometheus}})
     wait_scaling(solver, "False", text="ScaledObject", seconds=60)
-    assert scaling(solver)["reason"] == "CRDNotInstalled"
+    assert scaling_condition(solver)["reason"] == "CRDNotInstalled"
     keda.install()
     wait_scaling(solver, "False", text="The autoscaler can't work")
     solver.patch(SCRAPED)
     wait_scaling(solver, "True")
-    grows_and_shrinks(solver, "KEDA")
+    check_grow_and_shrink(solver, "KEDA")
 
     solver.patch({"autoscaling": {"prometheusAddress": "http://nowhere.invalid:9090"}})
     wait_scaling(solver, "False", text="The autoscaler can't work")
@@ -155,4 +157,4 @@ def test_an_hpa_scales_the_replicas_by_the_custom_metrics_api(
     wait_scaling(solver, "False", text="The autoscaler can't work")
     adapter.install()
     wait_scaling(solver, "True")
-    grows_and_shrinks(solver, "HPA")
+    check_grow_and_shrink(solver, "HPA")

@@ -1,4 +1,4 @@
-"""Replicas with their own model on three nodes: each kind of cache, and the effect of a drain on it."""
+"""Three nodes and replicas with their own model: each kind of cache, and how a drain affects it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DRAIN_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def nodes(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Yield the three nodes, with a namespace and a bucket with a model."""
+    """Yield the three nodes; prepare a namespace and a bucket with a model."""
     if not isinstance(deployed.provider, KindCluster) or len(deployed.provider.nodes) != 3:
         pytest.fail("these tests need kind with three nodes: make test-nodes")
     folder = tmp_path_factory.mktemp("buckets")
@@ -58,7 +58,7 @@ def apply(deployed: Deployed, name: str, **spec: Any) -> Steady:
     }
     deployed.kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
     eventually(lambda: bool(solver.conditions()), seconds=30)
-    # The first replica on a node pulls its image of gigabytes.
+    # The first replica on a node pulls an image of some gigabytes.
     solver.settle(seconds=600)
     return solver
 
@@ -72,7 +72,7 @@ def drain(solver: Steady, node: str) -> None:
 
 
 def test_draining_each_node_in_turn_loses_no_request_by_default(deployed: Deployed, nodes: list[str]) -> None:
-    """Three replicas on three nodes, each with its own copy of the model."""
+    """Three replicas run on three nodes, each with its own copy of the model."""
     solver = apply(deployed, "spread", ingress={"host": "spread.localhost"})
     assert sorted(solver.places()) == sorted(nodes)
     with Load(solver.host, label=None) as load:
@@ -92,7 +92,7 @@ def test_draining_each_node_in_turn_loses_no_request_by_default(deployed: Deploy
 def test_replicas_with_a_single_node_volume_run_on_one_node_and_leave_it_together(
     deployed: Deployed, nodes: list[str]
 ) -> None:
-    """A drain ends; the replicas start again on a node with the volume, here the same one."""
+    """The drain finishes, and the replicas start again on the only node that can mount the volume."""
     solver = apply(deployed, "shared", storage={"cache": {"type": "PVC", "size": "1Gi"}})
     [(node, count)] = solver.places().items()
     assert (node in nodes, count) == (True, REPLICAS)

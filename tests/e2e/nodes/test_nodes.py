@@ -1,4 +1,4 @@
-"""Three kind nodes: replicas spread over them, and the loss of a node loses no request."""
+"""Three kind nodes: replicas spread over them, and losing a node loses no request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "mcq-nodes"
 REPLICAS = 3
-# The notice before a spot instance ends in the public clouds: two minutes at most.
+# Public clouds announce the end of a spot instance at most two minutes ahead.
 NOTICE_SECONDS = 120
 PORT = 9999
 # Prints the address of the first client that connects.
@@ -64,18 +64,18 @@ def solver(deployed: Deployed, cluster: KindCluster) -> Iterator[Steady]:
 def test_pods_reach_pods_and_services_from_every_node_with_their_own_addresses(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """Checked by programs in the replicas' containers."""
+    """Programs in the replicas' containers connect to each other."""
     replicas = {each["spec"]["nodeName"]: each for each in solver.replicas()}
     assert replicas.keys() == set(nodes)
     with ThreadPoolExecutor() as pool:
-        for one, other in itertools.permutations(replicas.values(), 2):
-            heard = pool.submit(python, solver, other, LISTEN)
-            eventually(partial(connects, solver, one, other["status"]["podIP"]), seconds=30)
-            assert heard.result().strip() == one["status"]["podIP"]
+        for client, server in itertools.permutations(replicas.values(), 2):
+            peer_address = pool.submit(python, solver, server, LISTEN)
+            eventually(partial(connects, solver, client, server["status"]["podIP"]), seconds=30)
+            assert peer_address.result().strip() == client["status"]["podIP"]
     service = f"http://{solver.name}.{NAMESPACE}.svc/livez"
-    asked = f"import urllib.request\nfor _ in range(8): print(urllib.request.urlopen({service!r}).status)"
+    requests = f"import urllib.request\nfor _ in range(8): print(urllib.request.urlopen({service!r}).status)"
     for replica in replicas.values():
-        assert python(solver, replica, asked).split() == ["200"] * 8
+        assert python(solver, replica, requests).split() == ["200"] * 8
 
 
 def python(solver: Steady, replica: dict[str, Any], program: str) -> str:
@@ -95,7 +95,7 @@ def connects(solver: Steady, replica: dict[str, Any], address: str) -> bool:
 def test_replicas_are_spread_over_the_nodes_and_each_answers(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """With the default spec; each replica is asked directly, without the Service."""
+    """The spec is the default, and each replica is asked directly, without the Service."""
     assert solver.places() == Counter(nodes)
     for pod in solver.pods():
         answer = solver.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8081/proxy/answerz")
@@ -127,7 +127,7 @@ def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str, str], 
 def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """A termination handler cordons and drains. The budget lets one replica leave at a time."""
+    """A termination handler cordons and drains the node, and the budget lets one replica leave at a time."""
     _, second, _ = nodes
     assert solver.places()[second]
     with Load(solver.host) as load:
@@ -150,7 +150,7 @@ def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
 
 
 def movable(solver: Steady) -> list[str]:
-    """Return a drain's option to spare other solvers' replicas: those of `make demo` can't leave their volume."""
+    """Return a drain option that spares replicas of other solvers, such as `make demo`'s with their volume."""
     solvers = json.loads(solver.kubectl("get", "mcqsolvers", "--all-namespaces", "--output", "json"))["items"]
     others = [each["metadata"]["name"] for each in solvers if each["metadata"]["namespace"] != NAMESPACE]
     return [f"--pod-selector=app.kubernetes.io/instance notin ({','.join(others)})"] if others else []
@@ -159,7 +159,7 @@ def movable(solver: Steady) -> list[str]:
 def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """Until the spec tolerates the taint, the old replicas answer, and the condition has the scheduler's message."""
+    """Until the spec tolerates the taint, old replicas answer and the condition has the scheduler's message."""
     _, second, _ = nodes
     before = set(solver.pods())
     [(label, value)] = POOL.items()
@@ -189,7 +189,7 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
 def test_when_a_node_stops_ready_is_false_and_the_other_replicas_answer(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """The node stops without notice, as in a power cut, and comes back."""
+    """The node stops without notice, as in a power cut, and returns."""
     _, _, third = nodes
     spread(solver)
     run(["docker", "stop", "--time=0", third])
@@ -208,7 +208,7 @@ def test_when_a_node_stops_ready_is_false_and_the_other_replicas_answer(
 
 
 def spread(solver: Steady) -> None:
-    """Put one replica on each node: leave the pool with a roll-out."""
+    """Put one replica on each node: a roll-out makes the replicas leave the pool."""
     solver.patch({"scheduling": {"nodeSelector": None, "tolerations": None}})
     solver.settle()
     assert sorted(solver.places().values()) == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""Volumes that only one node can mount: a claim binds its pods to its volume's node."""
+"""Volumes that only one node can mount: the claim binds its pods to that node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
 
 
 def test_a_volume_of_the_default_class_is_mounted_on_one_node_only(kubectl: Kubectl) -> None:
-    """The pod stays Pending on another node, and the scheduler reports why."""
+    """On another node the pod stays Pending, and the scheduler reports why."""
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

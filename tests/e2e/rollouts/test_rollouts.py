@@ -70,7 +70,7 @@ def other_image(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
-    """Through Traefik and the real HTTPRoute."""
+    """Traefik serves the real HTTPRoute."""
     answer = None
 
     def answers() -> bool:
@@ -87,7 +87,7 @@ def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
 
 
 def test_ingress_and_gateway_serve_answers_and_the_page_below_a_path(steady: Steady) -> None:
-    """The host's root then serves nothing."""
+    """Requests to the host's root then get 404."""
     path = "/teams/blue"
     hosts = [steady.host, GATEWAY_HOST]
     steady.patch({"ingress": {"path": path}, "gateway": {"path": path}})
@@ -119,20 +119,20 @@ def _status(host: str, path: str) -> int:
 
 
 def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Steady, tmp_path: Path) -> None:
-    """A client verifies the certificate for the host's name."""
+    """A client verifies the certificate for the host name."""
     key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
     command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=test"]
     files = ["-keyout", str(key), "-out", str(certificate), "-addext", f"subjectAltName=DNS:{steady.host}"]
     subprocess.run([*command, *files], check=True, capture_output=True)
     steady.run("create", "secret", "tls", "steady-tls", f"--cert={certificate}", f"--key={key}")
     steady.patch({"ingress": {"tlsSecretName": "steady-tls"}})
-    trusting = ssl.create_default_context(cafile=str(certificate))
+    tls_context = ssl.create_default_context(cafile=str(certificate))
 
     def verified() -> bool:
         try:
             with (
                 socket.create_connection(("127.0.0.1", 8443), timeout=5) as plain,
-                trusting.wrap_socket(plain, server_hostname=steady.host) as secure,
+                tls_context.wrap_socket(plain, server_hostname=steady.host) as secure,
             ):
                 request = f"GET /readyz HTTP/1.1\r\nHost: {steady.host}\r\nConnection: close\r\n\r\n"
                 secure.sendall(request.encode())
@@ -146,7 +146,7 @@ def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Stead
 
 
 def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> None:
-    """Change model, image and settings; scale 3 to 5 to 2; evict, delete a Pod, upgrade the operator."""
+    """Change model, image and settings; scale 3 to 5 to 2; evict and delete Pods; upgrade the operator."""
     with Load(steady.host) as load:
         steps: list[tuple[str, Callable[[], None]]] = [
             ("model", lambda: steady.patch({"engine": {"openai": {"model": "second"}}})),
@@ -182,7 +182,7 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
 def test_a_failing_roll_out_stops_with_a_condition_and_is_undone_without_losing_a_request(
     steady: Steady, what: str, spec: dict[str, Any], reason: str
 ) -> None:
-    """The old replicas answer throughout; a corrected spec is rolled out again."""
+    """The old replicas answer throughout, and a corrected spec rolls out."""
     before = steady.get("mcqsolver", steady.name)["spec"]
     old = set(steady.pods())
     with Load(steady.host) as load:
@@ -207,7 +207,7 @@ def test_a_failing_roll_out_stops_with_a_condition_and_is_undone_without_losing_
 
 
 def drain(steady: Steady) -> None:
-    """Evict every replica, as a drain does; the budget allows one at a time."""
+    """Evict every replica as a drain does; the budget allows one at a time."""
     for pod in steady.pods():
         eviction = {
             "apiVersion": "policy/v1", "kind": "Eviction",

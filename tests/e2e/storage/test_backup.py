@@ -1,4 +1,4 @@
-"""A real CronJob's Pod backs a namespace up to a real S3 server; deleted and restored, the solver is Ready again."""
+"""A CronJob's Pod backs a namespace up to a real S3 server, and a restored solver becomes Ready again."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-backup"
 NAME = "kept"
-PLACE = "s3://backups/cluster"
-MINE = f"--namespace={NAMESPACE}"
+BACKUP_URI = "s3://backups/cluster"
+IN_NAMESPACE = f"--namespace={NAMESPACE}"
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +44,16 @@ def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
     kubectl = deployed.kubectl
     restricted_namespace(kubectl, NAMESPACE)
     literals = (f"--from-literal={name}={value}" for name, value in variables(s3).items())
-    kubectl(MINE, "create", "secret", "generic", "s3", *literals)
+    kubectl(IN_NAMESPACE, "create", "secret", "generic", "s3", *literals)
     assert isinstance(deployed.provider, KindCluster)
     with serving(deployed.provider.host_address()) as engine:
-        kubectl("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
+        kubectl("apply", "--filename", "-", stdin=json.dumps(solver_manifest(engine)))
         eventually(lambda: ready(kubectl), seconds=180, what="the solver is Ready")
         yield kubectl
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
-def kept(engine: str) -> dict[str, Any]:
+def solver_manifest(engine: str) -> dict[str, Any]:
     return {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"team": "blue"}},
@@ -62,14 +62,14 @@ def kept(engine: str) -> dict[str, Any]:
             "engine": {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}},
             "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
             "storage": {"backup": {
-                "uri": PLACE, "schedule": "0 0 1 1 *", "credentialsSecretRef": {"name": "s3"},
+                "uri": BACKUP_URI, "schedule": "0 0 1 1 *", "credentialsSecretRef": {"name": "s3"},
             }},
         },
     }  # fmt: skip
 
 
 def solver(kubectl: Kubectl) -> dict[str, Any]:
-    live: dict[str, Any] = json.loads(kubectl(MINE, "get", "mcqsolver", NAME, "--output", "json"))
+    live: dict[str, Any] = json.loads(kubectl(IN_NAMESPACE, "get", "mcqsolver", NAME, "--output", "json"))
     return live
 
 
@@ -88,14 +88,14 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     def command(*arguments: str) -> str:
         environment = {**os.environ, **variables(s3), "KUBECONFIG": str(deployed.provider.kubeconfig())}
         done = subprocess.run(
-            [sys.executable, "-m", "mcq_operator", *arguments, "--from", PLACE],
+            [sys.executable, "-m", "mcq_operator", *arguments, "--from", BACKUP_URI],
             env=environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     assert condition(kubectl, "BackedUp")["reason"] == "NotBackedUpYet"
-    kubectl(MINE, "create", "job", f"--from=cronjob/{NAME}-backups", "now")
+    kubectl(IN_NAMESPACE, "create", "job", f"--from=cronjob/{NAME}-backups", "now")
     eventually(
         lambda: condition(kubectl, "BackedUp").get("status") == "True",
         seconds=120,
@@ -107,9 +107,9 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     digest = line.split()[1]
 
     before = solver(kubectl)
-    kubectl(MINE, "delete", "mcqsolver", NAME)
+    kubectl(IN_NAMESPACE, "delete", "mcqsolver", NAME)
     eventually(
-        lambda: not kubectl(MINE, "get", "pods", "--output", "name").split(),
+        lambda: not kubectl(IN_NAMESPACE, "get", "pods", "--output", "name").split(),
         seconds=120,
         what="all its objects are deleted",
     )

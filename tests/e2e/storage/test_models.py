@@ -40,7 +40,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """Yield all solvers at once, and a bucket that pods reach."""
+    """Yield kubectl after applying all solvers at once and a bucket that pods can reach."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("buckets")
@@ -69,11 +69,11 @@ def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def solver(name: str, model: dict[str, Any], *, replicas: int, **more: Any) -> dict[str, Any]:
+def solver(name: str, model: dict[str, Any], *, replicas: int, **fields: Any) -> dict[str, Any]:
     return {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {**SPEC, "replicas": replicas, "model": {**SPEC["model"], **model}, **more},
+        "spec": {**SPEC, "replicas": replicas, "model": {**SPEC["model"], **model}, **fields},
     }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def command(*arguments: str) -> None:
 
 
 def machine() -> dict[str, object]:
-    """Return all possible traces of a cluster: links, addresses, routes, rules, mounts, cgroups, processes."""
+    """Return what a cluster could leave behind: links, addresses, routes, rules, mounts, cgroups, processes."""
     rules = [line for line in run(["iptables-save"]).splitlines() if line.startswith(("-A", ":"))]
     return {
         "links": [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]))],
@@ -58,14 +58,14 @@ def names() -> Iterator[str]:
             yield name
 
 
-def of_the_engine() -> dict[str, str]:
+def engine_objects() -> dict[str, str]:
     """Return the engine's containers, networks and volumes."""
     kinds = {"container": ["--all"], "network": [], "volume": []}
     return {kind: run(["docker", kind, "ls", "--quiet", *options]) for kind, options in kinds.items()}
 
 
-def with_a_volume() -> None:
-    """Run a Pod with a volume and a token, which are mounts of its node."""
+def run_pod_with_volume() -> None:
+    """Run a Pod with a volume and a token, because both are mounts on its node."""
     kubectl = KindCluster(Progress(quiet=True)).kubectl_command
     claim = {
         "apiVersion": "v1",
@@ -94,7 +94,7 @@ def with_a_volume() -> None:
 
 
 @pytest.fixture
-def nothing_up() -> None:
+def machine_without_cluster() -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("starting an engine needs Linux and root")
     install_programs(engine.PACKAGES, Progress())
@@ -104,16 +104,16 @@ def nothing_up() -> None:
         pytest.skip("an engine runs that this tool did not start, or a container in ours")
 
 
-@pytest.mark.usefixtures("nothing_up")
+@pytest.mark.usefixtures("machine_without_cluster")
 def test_down_removes_the_cluster_and_the_engine_started_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With three nodes."""
+    """The cluster has three nodes."""
     before = machine()
     monkeypatch.setenv("NODES", "3")
 
     command("up")
-    with_a_volume()
+    run_pod_with_volume()
     during = machine()
     assert engine.answers()
     command("down")
@@ -124,18 +124,18 @@ def test_down_removes_the_cluster_and_the_engine_started_for_it(
     assert not KindCluster(Progress(quiet=True)).kubeconfig().exists()
 
 
-@pytest.mark.usefixtures("nothing_up")
+@pytest.mark.usefixtures("machine_without_cluster")
 def test_down_leaves_an_engine_that_ran_before_with_foreign_objects() -> None:
-    """A dockerd that this tool does not manage, with a container."""
+    """The engine is a dockerd that this tool does not manage, with a container."""
     with foreign_engine():
-        before = of_the_engine()
+        before = engine_objects()
         command("up")
-        with_a_volume()
-        assert of_the_engine() != before
+        run_pod_with_volume()
+        assert engine_objects() != before
 
         command("down")
 
-        assert of_the_engine() == before
+        assert engine_objects() == before
         assert run(["docker", "inspect", "--format={{.State.Running}}", OTHER]).strip() == "true"
 
 

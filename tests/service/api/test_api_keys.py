@@ -1,3 +1,5 @@
+"""API keys from a file or a Secret: reading, reloading and checking them."""
+
 import logging
 import os
 import shutil
@@ -42,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 
 
 class Secret:
-    """Mount a Secret as the kubelet does: names link into `..data`, a link that is replaced atomically."""
+    """Mount a Secret as the kubelet does: names link into `..data`, a link that the kubelet replaces atomically."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +73,7 @@ def secret(tmp_path: Path) -> Secret:
 
 
 def test_a_files_keys_have_names(file: Path) -> None:
-    """A file has one `name: key` on each line."""
+    """Each line of a file is `name: key`."""
     keys = ApiKeys(file)
     assert keys.names == ["alice", "bob"]
     assert [keys.name_of(key) for key in (ALICE, BOB, EVE, "", ALICE[:-1])] == [
@@ -91,13 +93,13 @@ def test_a_secrets_keys_are_its_files(secret: Secret) -> None:
 
 
 def test_a_plain_directory_works_too(tmp_path: Path) -> None:
-    """It has no links of the kubelet."""
+    """A plain directory has none of the kubelet's links."""
     (tmp_path / "alice").write_text(ALICE)
     assert ApiKeys(tmp_path).name_of(ALICE) == "alice"
 
 
 def test_a_key_of_digits_stays_text(tmp_path: Path) -> None:
-    """YAML would read a number, a date or a boolean."""
+    """YAML would read the key as a number, a date or a boolean."""
     path = tmp_path / "keys.yaml"
     path.write_text("a: 00012345678901234567890\nno: 2001-01-01-2001-01-01\n")
     keys = ApiKeys(path)
@@ -106,7 +108,7 @@ def test_a_key_of_digits_stays_text(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_read_again(file: Path, clock: Clock) -> None:
-    """Within a second of use, without a restart."""
+    """The change takes effect within a second of use, without a restart."""
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
     assert keys.name_of(EVE) is None  # not checked again yet
@@ -115,7 +117,7 @@ def test_a_changed_file_is_read_again(file: Path, clock: Clock) -> None:
 
 
 def test_a_replaced_file_is_read_again(file: Path, clock: Clock) -> None:
-    """Even with the same size and time."""
+    """The new file is noticed even if its size and time are the same."""
     keys = ApiKeys(file, clock=clock)
     before = file.stat()
     fresh = file.with_name("fresh")
@@ -152,16 +154,16 @@ def not_text(file: Path) -> None:
 
 def forbid(file: Path) -> None:
     file.unlink()
-    file.symlink_to("/proc/self/mem")  # it can be checked, but not read
+    file.symlink_to("/proc/self/mem")  # the file can be checked, but not read
 
 
-@pytest.mark.parametrize("harm", [remove, become_a_list, shorten, not_text, forbid])
+@pytest.mark.parametrize("damage", [remove, become_a_list, shorten, not_text, forbid])
 def test_keys_in_a_missing_or_unreadable_file_stop_working(
-    file: Path, clock: Clock, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    file: Path, clock: Clock, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each error is logged once, however often the file is checked; a repaired file works again."""
+    """Each error is logged once, although the file is checked often; a repaired file works again."""
     keys = ApiKeys(file, clock=clock)
-    harm(file)
+    damage(file)
     for _ in range(3):
         clock.poll()
         assert [keys.name_of(ALICE), keys.name_of(BOB)] == [None, None]
@@ -192,7 +194,7 @@ def test_keys_in_a_missing_or_unreadable_file_stop_working(
 def test_an_invalid_line_disables_only_its_own_key(
     file: Path, clock: Clock, line: str, complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Bob, who no longer has a line of his own, is refused at once."""
+    """Bob's line is no longer valid, so his key is refused at once."""
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"alice: {ALICE}\n{line}\n# and\ncarol: {EVE[::-1]}\n")
     clock.poll()
@@ -217,7 +219,7 @@ def test_two_contradictory_lines_are_both_rejected(file: Path, clock: Clock, twi
 
 
 def test_an_invalid_file_of_a_secret_disables_only_its_own_key(secret: Secret, clock: Clock) -> None:
-    """Like a line of a file."""
+    """An invalid file of a Secret behaves like an invalid line of a file."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice="short", eve=EVE)
     clock.poll()
@@ -225,7 +227,7 @@ def test_an_invalid_file_of_a_secret_disables_only_its_own_key(secret: Secret, c
 
 
 def test_a_deleted_secret_lets_no_client_in(secret: Secret, clock: Clock) -> None:
-    """The kubelet empties the directory of a deleted optional Secret."""
+    """The kubelet empties the directory if an optional Secret is deleted."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write()
     clock.poll()
@@ -236,7 +238,7 @@ def test_a_deleted_secret_lets_no_client_in(secret: Secret, clock: Clock) -> Non
 def test_a_secret_replaced_during_the_read_is_read_again(
     secret: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old and new are not mixed, and a version that disappears meanwhile loses no key."""
+    """Old and new keys are not mixed, and a version that disappears during the read loses no key."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice=ALICE, bob=EVE)
     read = mcq_service.runtime.api_keys._text
@@ -253,7 +255,7 @@ def test_a_secret_replaced_during_the_read_is_read_again(
 
 
 def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """A reload logs only names."""
+    """The log of a reload has only names."""
     caplog.set_level(logging.DEBUG)
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
@@ -265,7 +267,7 @@ def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("text", ["", "# none yet\n", "{}"])
 def test_an_empty_set_refuses_every_client(tmp_path: Path, text: str) -> None:
-    """It differs from no file."""
+    """An empty file differs from a service without a file."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     assert ApiKeys(path).names == []
@@ -293,7 +295,7 @@ def test_an_empty_set_refuses_every_client(tmp_path: Path, text: str) -> None:
 def test_a_start_without_a_usable_key_is_an_error_that_says_where(
     tmp_path: Path, text: str, complaint: str
 ) -> None:
-    """The error never contains a key: it goes into a log."""
+    """The error goes into a log, so it never contains a key."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(InvalidKeys, match=complaint) as raised:
@@ -310,8 +312,8 @@ def test_a_missing_file_at_the_start_is_an_error(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def asking(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the replica's app with keys."""
+async def keyed_client(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of the replica's app, which requires these keys."""
     replica.app = app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
     replica.load()
     async with replica.client() as client:
@@ -323,8 +325,8 @@ def bearer(key: str) -> dict[str, str]:
 
 
 async def test_a_trailing_slash_needs_the_key_too(replica: Replica, file: Path) -> None:
-    """Like the path without it; open paths stay open."""
-    async with asking(replica, ApiKeys(file)) as client:
+    """A trailing slash needs a key where the path without it does."""
+    async with keyed_client(replica, ApiKeys(file)) as client:
         assert (await client.post(f"{ANSWER}/", json=QUESTION)).status_code == 401
         assert (await client.get("/v1/models/")).status_code == 401
         assert (await client.get("/readyz/")).status_code == 200
@@ -333,9 +335,9 @@ async def test_a_trailing_slash_needs_the_key_too(replica: Replica, file: Path) 
 async def test_a_valid_key_is_accepted_under_its_name(
     replica: Replica, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The request's span and its log line have the name; nothing has the key."""
+    """The request's span and log line have the key's name, and neither has the key."""
     caplog.set_level(logging.DEBUG)
-    async with asking(replica, ApiKeys(file)) as client:
+    async with keyed_client(replica, ApiKeys(file)) as client:
         for scheme in ("Bearer", "bearer"):
             response = await client.post(ANSWER, json=QUESTION, headers={"Authorization": f"{scheme} {BOB}"})
             assert response.status_code == 200
@@ -367,8 +369,8 @@ async def test_a_valid_key_is_accepted_under_its_name(
 async def test_other_requests_get_401_with_a_challenge(
     replica: Replica, file: Path, headers: list[tuple[str, str]], challenge: str
 ) -> None:
-    """As RFC 6750 says; the question is not even read."""
-    async with asking(replica, ApiKeys(file)) as client:
+    """RFC 6750 defines the challenge; the service does not read the question."""
+    async with keyed_client(replica, ApiKeys(file)) as client:
         response = await client.post(ANSWER, json=QUESTION, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == challenge
@@ -379,8 +381,8 @@ async def test_other_requests_get_401_with_a_challenge(
 
 
 async def test_probes_metrics_page_and_documents_need_no_key(replica: Replica, file: Path) -> None:
-    """All other paths do, whether they exist or not."""
-    async with asking(replica, ApiKeys(file)) as client:
+    """Every other path needs a key, whether it exists or not."""
+    async with keyed_client(replica, ApiKeys(file)) as client:
         for path in ("/startupz", "/readyz", "/livez", "/metrics", "/openapi.json"):
             assert (await client.get(path)).status_code == 200, path
         for path in ("/", "/docs", "/page/nothing.js"):
@@ -398,8 +400,8 @@ async def test_without_keys_every_client_may_ask(replica: Replica, client: httpx
 async def test_a_removed_key_is_refused_and_a_new_one_accepted(
     replica: Replica, secret: Secret, clock: Clock
 ) -> None:
-    """When the Secret is replaced, on a running service."""
-    async with asking(replica, ApiKeys(secret.path, clock=clock)) as client:
+    """The Secret is replaced on a running service."""
+    async with keyed_client(replica, ApiKeys(secret.path, clock=clock)) as client:
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(ALICE))).status_code == 200
         secret.write(eve=EVE)
         clock.poll()
@@ -410,8 +412,8 @@ async def test_a_removed_key_is_refused_and_a_new_one_accepted(
 async def test_metrics_and_probes_count_valid_and_invalid_keys(
     replica: Replica, file: Path, clock: Clock
 ) -> None:
-    """They need no key, and show no names."""
-    async with asking(replica, ApiKeys(file, clock=clock)) as client:
+    """They need no key and show no names."""
+    async with keyed_client(replica, ApiKeys(file, clock=clock)) as client:
         assert await sample(client, "mcq_api_keys_accepted") == 2
         assert await sample(client, "mcq_api_keys_invalid") == 0
         shorten(file, f"alice: {ALICE}\n")
@@ -425,16 +427,16 @@ async def test_metrics_and_probes_count_valid_and_invalid_keys(
 
 
 async def test_without_a_file_no_keys_are_counted(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A zero would look as if no client could get in."""
+    """A zero would look as if every client were refused."""
     replica.load()
     assert (await client.get("/readyz")).json()["api_keys"] is None
     assert "mcq_api_keys" not in (await client.get("/metrics")).text
 
 
 async def test_the_schema_says_whether_a_key_is_needed(replica: Replica, file: Path) -> None:
-    """On the operations that need one."""
+    """The schema says so on the operations that need a key."""
     assert "securitySchemes" not in replica.app.openapi()["components"]
-    async with asking(replica, ApiKeys(file)):
+    async with keyed_client(replica, ApiKeys(file)):
         document = replica.app.openapi()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert document["paths"][ANSWER]["post"]["security"] == [{"key": []}]

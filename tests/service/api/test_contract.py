@@ -1,4 +1,4 @@
-"""Test the service against its own OpenAPI document with schemathesis; test collection creates the apps."""
+"""Test the service against its own OpenAPI document with schemathesis; collecting the tests creates the apps."""
 
 import os
 import tempfile
@@ -22,8 +22,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = ["4xx"]
 CHECKS = {
     "negative_data_rejection": {"expected-statuses": REFUSED},
-    # No schema can express these rules: choices differ in more than trailing white space and are not blank, prompts
-    # fit, and the model is the served one.
+    # No schema can express these rules: choices differ in more than trailing white space and are not blank,
+    # prompts fit the context, and the model is the served one.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "413", "422"]},
 }
 NOT_READY = {
@@ -34,7 +34,7 @@ NOT_READY = {
 
 
 def loaded() -> Replica:
-    """With a scripted engine, which writes what it counts."""
+    """Return a loaded app with a scripted engine that writes what it counts."""
     with tempfile.TemporaryDirectory() as directory:
         tokenizer = small_tokenizer(Path(directory))
     engine = ScriptedEngine(
@@ -66,7 +66,7 @@ bounded = examples(15)
 @OPEN.parametrize()
 @bounded
 def test_every_operation_matches_the_document(case: schemathesis.Case[Any]) -> None:
-    """For any input, statuses, media types, headers and bodies are documented, and nothing is a 500."""
+    """For any input, statuses, media types, headers and bodies are documented, and no response is a 500."""
     case.call_and_validate()
 
 
@@ -88,5 +88,5 @@ def test_every_operation_matches_the_document_before_the_model_is_loaded(
 
 @pytest.mark.parametrize("schema", [OPEN, KEYED, LOADING], ids=["open", "keyed", "loading"])
 def test_the_document_is_valid_openapi(schema: schemathesis.BaseSchema) -> None:
-    """By OpenAPI's own schema."""
+    """OpenAPI's own schema validates the document."""
     schema.validate()

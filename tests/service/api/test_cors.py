@@ -1,4 +1,4 @@
-"""CORS: preflights and requests of pages of other origins."""
+"""CORS: preflights and requests from pages of other origins."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,8 +23,10 @@ PREFLIGHT = {
 
 
 @asynccontextmanager
-async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the replica with a key and these origins."""
+async def cors_client(
+    replica: Replica, folder: Path, allowed: Sequence[str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of the replica, which requires a key and allows these origins."""
     (folder / "tester").write_text(KEY)
     replica.app = app.build(
         replica.lifecycle,
@@ -42,8 +44,8 @@ async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> Asyn
 async def test_a_preflight_of_a_disallowed_origin_is_403(
     replica: Replica, tmp_path: Path, allowed: Sequence[str]
 ) -> None:
-    """It says how to allow the origin, not that a key is missing: no preflight has one."""
-    async with asking(replica, tmp_path, allowed) as client:
+    """No preflight has a key, so the refusal says how to allow the origin instead of asking for a key."""
+    async with cors_client(replica, tmp_path, allowed) as client:
         refused = await client.options(ANSWER, headers=PREFLIGHT)
         assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "cross-origin")
         assert "MCQ_ALLOWED_ORIGINS" in refused.json()["detail"]
@@ -56,8 +58,8 @@ async def test_a_preflight_of_a_disallowed_origin_is_403(
 async def test_a_page_of_an_allowed_origin_may_ask(
     replica: Replica, tmp_path: Path, allowed: Sequence[str]
 ) -> None:
-    """With its key and its headers; and it may read refusals."""
-    async with asking(replica, tmp_path, allowed) as client:
+    """The page may send its key and headers, and read refusals."""
+    async with cors_client(replica, tmp_path, allowed) as client:
         preflight = await client.options(ANSWER, headers=PREFLIGHT)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] in {ORIGIN, "*"}
@@ -71,14 +73,14 @@ async def test_a_page_of_an_allowed_origin_may_ask(
 async def test_options_without_a_page_returns_the_methods(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Also for a client that sends an origin."""
+    """A client that sends an origin gets the methods, too."""
     replica.load()
     response = await client.options(ANSWER, headers={"Origin": ORIGIN})
     assert (response.status_code, response.headers["allow"]) == (204, "OPTIONS, POST")
 
 
 def test_origins_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list in one variable; an invalid origin is an error, as it would match no page."""
+    """One variable has the list; an invalid origin is an error, because it would match no page."""
     assert Settings().allowed_origins == ()
     monkeypatch.setenv("MCQ_ALLOWED_ORIGINS", "https://a.example, http://localhost:3000")
     assert Settings().allowed_origins == ("https://a.example", "http://localhost:3000")

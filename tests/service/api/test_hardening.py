@@ -1,3 +1,5 @@
+"""Hostile and unusual requests get bounded, well-defined responses."""
+
 import asyncio
 import codecs
 import json
@@ -10,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica, sample, until
+from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica, problem, sample, until
 
 from mcq_service.api.http import json_parser, json_route
 from mcq_service.api.http.body import BodyLimits
@@ -23,16 +25,8 @@ from mcq_service.api.mcq.schemas import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHAR
 JSON = {"Content-Type": "application/json"}
 
 
-def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """Check that the response is this problem; return its body."""
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert (response.status_code, body["status"], body["type"].rpartition("/")[2]) == (status, status, slug)
-    return body
-
-
 def limit_bodies(replica: Replica, **limits: float) -> None:
-    """Give the replica's middleware other limits, before its first request."""
+    """Change the limits of the replica's middleware before its first request."""
     wrapped = next(
         each
         for each in replica.app.user_middleware
@@ -53,51 +47,55 @@ def limit_bodies(replica: Replica, **limits: float) -> None:
 async def test_a_duplicate_key_is_422(
     replica: Replica, client: httpx.AsyncClient, body: str, pointer: str
 ) -> None:
-    """It is ambiguous; another parser on the way may take the other value."""
+    """The key is ambiguous: another parser on the way may take the other value."""
     replica.load()
-    found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"] == [{"pointer": pointer, "detail": "occurs twice"}]
+    refusal = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"] == [{"pointer": pointer, "detail": "occurs twice"}]
     assert replica.texts.read == []
 
 
 async def test_a_duplicate_key_in_a_batch_is_found(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The pointer says in which question."""
+    """The pointer names the question."""
     replica.load()
     body = (
         '{"questions": [{"question": "a", "choices": ["x", "y"]}, {"question": "b", "mode": 1, "mode": 1}]}'
     )
-    found = problem(await client.post(ANSWERS, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"][0]["pointer"] == "/questions/1/mode"
+    refusal = problem(await client.post(ANSWERS, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"][0]["pointer"] == "/questions/1/mode"
 
 
 @pytest.mark.parametrize(
     ("path", "change", "count"),
     [
         (ANSWER, dict.fromkeys(map(str, range(200)), 1), 200),
-        (ANSWER, {"choices": dict.fromkeys(map(str, range(200)), 1)}, 400),  # each label and each text
-        ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one for each prompt
+        (
+            ANSWER,
+            {"choices": dict.fromkeys(map(str, range(200)), 1)},
+            400,
+        ),  # one error for each label and each text
+        ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one error for each prompt
         ("/v1/chat/completions", {"messages": [{}] * 500}, 1000),
     ],
 )
-async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
+async def test_twenty_errors_are_listed_and_all_are_counted(
     replica: Replica, client: httpx.AsyncClient, path: str, change: dict[str, Any], count: int
 ) -> None:
-    """The response to an invalid body does not grow with it."""
+    """The response to an invalid body does not grow with the body."""
     replica.load()
     response = await client.post(path, json={**({} if path != ANSWER else QUESTION), **change})
     assert len(response.content) < 4096
     if path.startswith("/v1/"):
         assert f"There are {count} errors in all." in response.json()["error"]["message"]
     else:
-        found = problem(response, 422, "invalid-question")
-        assert len(found["errors"]) == MAX_ERRORS
-        assert found["detail"].endswith(f"There are {count} errors in all.")
+        refusal = problem(response, 422, "invalid-question")
+        assert len(refusal["errors"]) == MAX_ERRORS
+        assert refusal["detail"].endswith(f"There are {count} errors in all.")
 
 
 async def test_the_errors_of_a_batch_are_bounded_for_each_question(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Like those of a single question."""
+    """They are bounded like the errors of a single question."""
     replica.load()
     bad = {**QUESTION, **dict.fromkeys(map(str, range(200)), 1)}
     results = (await client.post(ANSWERS, json={"questions": [bad] * 3})).json()["results"]
@@ -110,11 +108,13 @@ async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client
     """The pointer stays valid: it leads to the map with the name."""
     replica.load()
     choices = {"A": "1", "x" * 1_000_000: "2"}
-    found = problem(await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question")
-    [error] = found["errors"]
+    refusal = problem(
+        await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question"
+    )
+    [error] = refusal["errors"]
     assert error["pointer"] == "/choices"
     assert error["detail"].startswith("xxx")
-    assert len(json.dumps(found)) < 1000
+    assert len(json.dumps(refusal)) < 1000
 
 
 @pytest.mark.parametrize("path", [ANSWER, ANSWERS, "/v1/completions", "/v1/chat/completions"])
@@ -122,7 +122,7 @@ async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client
 async def test_a_large_body_is_read_outside_the_event_loop(
     replica: Replica, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, size: int, thread: str
 ) -> None:  # fmt: skip
-    """Parsing and validation, on every surface; for a small body, switching threads is not worth it."""
+    """A thread parses and validates it, on every surface; a small body is not worth a thread."""
     replica.load()
     threads = []
 
@@ -140,7 +140,7 @@ async def test_a_large_body_is_read_outside_the_event_loop(
 async def test_deep_nesting_is_400(
     replica: Replica, client: httpx.AsyncClient, depth: int, opening: str, closing: str
 ) -> None:
-    """At any depth: no recursion of ours is exhausted."""
+    """Nesting of any depth exhausts no recursion of the service."""
     replica.load()
     body = opening * depth + "1" + closing * depth
     response = await client.post(ANSWERS, content=body, headers=JSON)
@@ -148,17 +148,17 @@ async def test_deep_nesting_is_400(
 
 
 async def test_nesting_up_to_the_limit_is_read(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is then refused for its content."""
+    """The body is then refused for its content."""
     replica.load()
     body = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1" * 5000])
-async def test_a_literal_that_is_no_json_number_is_400(
+async def test_a_number_literal_outside_json_is_400(
     replica: Replica, client: httpx.AsyncClient, number: str
 ) -> None:
-    """Python would read it."""
+    """Python would read the literal."""
     replica.load()
     body = json.dumps({**QUESTION, "min_confidence": 1})[:-2] + number + "}"
     problem(await client.post(ANSWER, content=body, headers=JSON), 400, "malformed-body")
@@ -166,11 +166,11 @@ async def test_a_literal_that_is_no_json_number_is_400(
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "true"])
 async def test_a_number_out_of_range_is_422(replica: Replica, client: httpx.AsyncClient, number: str) -> None:
-    """JSON allows it, but the service has no use for it."""
+    """JSON allows the number, but the service has no use for it."""
     replica.load()
     body = json.dumps({**QUESTION, "min_confidence": 1})[:-2] + number + "}"
-    found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"][0]["pointer"] == "/min_confidence"
+    refusal = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"][0]["pointer"] == "/min_confidence"
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ async def test_a_number_out_of_range_is_422(replica: Replica, client: httpx.Asyn
     [b'{"question": "\xff"}', "{}".encode("utf-16"), "{}".encode("utf-16-le"), b"\xef\xbb{}", b"\0"],
 )
 async def test_anything_but_utf8_is_400(replica: Replica, client: httpx.AsyncClient, body: bytes) -> None:
-    """Other encodings, half a character, or none."""
+    """The body has another encoding, half a character, or none."""
     replica.load()
     problem(await client.post(ANSWER, content=body, headers=JSON), 400, "malformed-body")
 
 
 async def test_a_byte_order_mark_is_no_error(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Windows' editors and PowerShell write one."""
+    """Editors on Windows and PowerShell write one."""
     replica.load()
     body = codecs.BOM_UTF8 + json.dumps(QUESTION).encode()
     assert (await client.post(ANSWER, content=body, headers=JSON)).status_code == 200
@@ -202,14 +202,14 @@ async def test_a_byte_order_mark_is_no_error(replica: Replica, client: httpx.Asy
 async def test_a_lone_surrogate_is_422(
     replica: Replica, client: httpx.AsyncClient, change: dict[str, Any], pointer: str
 ) -> None:
-    """In a value or in a key; a response with it could not be sent."""
+    """A value or a key may contain the surrogate; a response with it could not be sent."""
     replica.load()
     response = await client.post(ANSWER, content=json.dumps({**QUESTION, **change}), headers=JSON)
     assert problem(response, 422, "invalid-question")["errors"][0]["pointer"] == pointer
 
 
 async def test_a_pair_of_escapes_is_one_character(replica: Replica, client: httpx.AsyncClient) -> None:
-    """As JSON defines it."""
+    """JSON defines the pair as one character."""
     replica.load()
     response = await client.post(ANSWER, content=json.dumps({**QUESTION, "question": "🙂?"}), headers=JSON)
     assert response.status_code == 200
@@ -221,7 +221,7 @@ async def test_a_pair_of_escapes_is_one_character(replica: Replica, client: http
 async def test_the_longest_question_fits_in_any_script(
     replica: Replica, client: httpx.AsyncClient, character: str, escaped: bool
 ) -> None:
-    """As many characters as documented, with up to 12 bytes each; in a question and in all its choices."""
+    """Question and choices have as many characters as documented, of up to 12 bytes each."""
     replica.load()
     longest = {
         "question": character * MAX_QUESTION_CHARACTERS,
@@ -233,7 +233,7 @@ async def test_the_longest_question_fits_in_any_script(
 
 
 async def test_a_body_that_does_not_arrive_is_408(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A byte now and then does not help."""
+    """A byte now and then does not extend the time limit."""
     limit_bodies(replica, seconds=0.2)
     replica.load()
 
@@ -248,7 +248,7 @@ async def test_a_body_that_does_not_arrive_is_408(replica: Replica, client: http
 
 
 async def test_bodies_together_are_bounded(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Bodies that do not fit get a Retry-After; answered ones make room."""
+    """A body that does not fit gets a Retry-After, and answered requests make room."""
     body = json.dumps(QUESTION).encode()
     limit_bodies(replica, memory_bytes=len(body) + 10)
     replica.load()
@@ -266,7 +266,7 @@ async def test_bodies_together_are_bounded(replica: Replica, client: httpx.Async
 async def test_a_client_that_leaves_during_its_body_is_not_an_invalid_question(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Half a body is not taken for a whole one."""
+    """Half a body does not count as a whole one."""
     replica.load()
     messages = [
         {"type": "http.request", "body": json.dumps(QUESTION).encode(), "more_body": True},
@@ -294,7 +294,7 @@ async def test_a_client_that_leaves_during_its_body_is_not_an_invalid_question(
 async def test_path_and_method_are_checked_before_the_body(
     replica: Replica, client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
-    """Whatever media type the body has."""
+    """The media type of the body does not matter."""
     replica.load()
     problem(await client.post("/nothing", content=b"{", headers=headers), 404, "not-found")
     problem(await client.post("/livez", content=b"{", headers=headers), 405, "method-not-allowed")
@@ -304,7 +304,7 @@ async def test_path_and_method_are_checked_before_the_body(
 
 
 async def test_head_is_get_without_the_body(replica: Replica, client: httpx.AsyncClient) -> None:
-    """As load balancers ask."""
+    """Load balancers send HEAD."""
     replica.load()
     for path in ("/livez", "/openapi.json"):
         head, get = await client.head(path), await client.get(path)
@@ -316,7 +316,7 @@ async def test_head_is_get_without_the_body(replica: Replica, client: httpx.Asyn
 
 
 async def test_options_names_the_methods(replica: Replica, client: httpx.AsyncClient) -> None:
-    """For an existing path."""
+    """OPTIONS works for every existing path."""
     replica.load()
     for path, methods in {ANSWER: "OPTIONS, POST", "/livez": "GET, HEAD, OPTIONS"}.items():
         response = await client.options(path)
@@ -328,14 +328,14 @@ async def test_options_names_the_methods(replica: Replica, client: httpx.AsyncCl
 async def test_too_many_or_too_long_headers_are_431(
     client: httpx.AsyncClient, headers: list[tuple[str, str]]
 ) -> None:
-    """On every path."""
+    """The limit applies to every path."""
     problem(await client.get("/livez", headers=headers), 431, "headers-too-large")
 
 
 async def test_a_request_is_one_log_line_without_client_text(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Method, route, status, milliseconds, key; the path only as its template."""
+    """The line has the method, route, status, milliseconds and key, and the path only as its template."""
     caplog.set_level(logging.INFO)
     replica.load()
     await client.post(ANSWER, json={**QUESTION, "question": "secret?"}, headers={"x-secret": "secret"})
@@ -354,7 +354,7 @@ async def test_a_request_is_one_log_line_without_client_text(
 async def test_a_defect_is_logged_as_500(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line is written even if the request raised."""
+    """The log line is written even if the request raised."""
     caplog.set_level(logging.INFO)
     replica.texts.error = RuntimeError("inner detail")
     replica.load()

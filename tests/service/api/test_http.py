@@ -1,3 +1,5 @@
+"""The MCQ API over HTTP: answers, problem documents, limits and readiness."""
+
 import asyncio
 import gzip
 import json
@@ -6,30 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.fakes import ANSWER, QUESTION, Replica, sample, until
+from tests.service.fakes import ANSWER, QUESTION, Replica, problem, sample, until
 
 from mcq_service.api.http.body import MAX_BYTES
 from mcq_service.api.mcq.schemas import Answer
-from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import PromptTooLong
 from mcq_service.runtime.lifecycle import Status
 
 JSON = {"Content-Type": "application/json"}
 
 
-def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """Check that the response is this problem; return its body."""
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
-    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE_URI}/{slug}")
-    assert body["title"]
-    assert body["detail"]
-    return body
-
-
 async def test_an_explained_answer_has_all_its_parts(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The choice, every probability, the reasoning, usage and timings."""
+    """The answer has the choice, every probability, the reasoning, usage and timings."""
     replica.load()
     response = await client.post(ANSWER, json=QUESTION)
     assert response.status_code == 200
@@ -50,7 +40,7 @@ async def test_an_explained_answer_has_all_its_parts(replica: Replica, client: h
 
 
 async def test_mode_answer_decodes_nothing(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The reasoning is null, not missing."""
+    """The reasoning is null, but present."""
     replica.load()
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
     assert body["reasoning"] is None
@@ -58,7 +48,7 @@ async def test_mode_answer_decodes_nothing(replica: Replica, client: httpx.Async
 
 
 async def test_the_limit_on_reasoning_is_kept(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The request's own limit wins over the service's; an open line is closed."""
+    """The request's own limit overrides the service's, and an open line is closed."""
     replica.texts.pieces = ["word "] * 100
     replica.load()
     body = (await client.post(ANSWER, json={**QUESTION, "max_reasoning_tokens": 5})).json()
@@ -67,7 +57,7 @@ async def test_the_limit_on_reasoning_is_kept(replica: Replica, client: httpx.As
 
 
 async def test_long_reasoning_is_truncated(replica: Replica, client: httpx.AsyncClient) -> None:
-    """However long a model's tokens are, and whatever must be escaped in them, there is an answer."""
+    """Long tokens and text that must be escaped still end in an answer."""
     replica.texts.pieces = ["\\\\" * 128] * 512
     replica.load()
     response = await client.post(ANSWER, json={**QUESTION, "max_reasoning_tokens": 512})
@@ -86,7 +76,7 @@ async def test_a_maps_labels_are_the_answers(replica: Replica, client: httpx.Asy
 async def test_a_body_that_is_not_json_is_400(
     replica: Replica, client: httpx.AsyncClient, body: bytes
 ) -> None:
-    """Broken syntax, no body at all, another encoding, absurd nesting."""
+    """The body has broken syntax, another encoding or absurd nesting, or is missing."""
     replica.load()
     response = await client.post(ANSWER, content=body, headers=JSON)
     if body:
@@ -117,7 +107,7 @@ async def test_a_body_that_is_not_json_is_400(
 async def test_an_invalid_question_is_422_and_points_at_the_error(
     replica: Replica, client: httpx.AsyncClient, change: dict[str, Any], pointer: str
 ) -> None:
-    """Pointers are RFC 6901, into the body as the client wrote it."""
+    """Pointers follow RFC 6901, into the body as the client wrote it."""
     replica.load()
     response = await client.post(ANSWER, content=json.dumps({**QUESTION, **change}), headers=JSON)
     errors = problem(response, 422, "invalid-question")["errors"]
@@ -138,14 +128,14 @@ async def test_all_errors_are_reported_at_once(replica: Replica, client: httpx.A
     """A client need not repair one field at a time."""
     replica.load()
     response = await client.post(ANSWER, json={"choices": ["x"], "mode": "?"})
-    found = {each["pointer"] for each in problem(response, 422, "invalid-question")["errors"]}
-    assert found == {"/question", "/choices", "/mode"}
+    pointers = {each["pointer"] for each in problem(response, 422, "invalid-question")["errors"]}
+    assert pointers == {"/question", "/choices", "/mode"}
 
 
 async def test_a_question_too_long_for_the_context_is_422(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The engine's numbers reach the client."""
+    """The client gets the engine's numbers."""
     replica.texts.error = PromptTooLong("The prompt has 9000 tokens.")
     replica.load()
     body = problem(await client.post(ANSWER, json=QUESTION), 422, "invalid-question")
@@ -153,7 +143,7 @@ async def test_a_question_too_long_for_the_context_is_422(
 
 
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
-    """404 and 405, the latter with Allow."""
+    """The statuses are 404 and 405; the latter comes with Allow."""
     problem(await client.get("/nothing"), 404, "not-found")
     response = await client.get(ANSWER)
     problem(response, 405, "method-not-allowed")
@@ -177,7 +167,7 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
 async def test_a_trailing_slash_changes_nothing(
     replica: Replica, client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    """No redirect: behind a proxy it would lead from https:// to http://."""
+    """There is no redirect: behind a proxy it would lead from https:// to http://."""
     replica.load()
     body = {"questions": [QUESTION]} if path.endswith("answers") else QUESTION
     plain, slashed = [
@@ -191,7 +181,7 @@ async def test_a_trailing_slash_changes_nothing(
 
 
 async def test_a_trailing_slash_does_not_bypass_a_limit(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Refusals are counted, too, as on the path itself."""
+    """Refusals are counted as on the path without the slash."""
     replica.load()
     await client.post(f"{ANSWER}/", content=b"{", headers=JSON)
     assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="malformed-body"}') == 1
@@ -203,7 +193,7 @@ async def test_a_trailing_slash_does_not_bypass_a_limit(replica: Replica, client
 async def test_a_body_not_declared_as_json_is_415(
     replica: Replica, client: httpx.AsyncClient, media_type: str | None
 ) -> None:
-    """A browser's form can't ask questions."""
+    """So a browser's form can't ask questions."""
     replica.load()
     headers = {"Content-Type": media_type} if media_type else {}
     response = await client.post(ANSWER, content=json.dumps(QUESTION), headers=headers)
@@ -214,7 +204,7 @@ async def test_a_body_not_declared_as_json_is_415(
 async def test_a_compressed_body_is_415_with_the_accepted_encoding(
     replica: Replica, client: httpx.AsyncClient, coding: str
 ) -> None:
-    """Whatever it contains."""
+    """The content does not matter."""
     replica.load()
     headers = {**JSON, "Content-Encoding": coding}
     response = await client.post(
@@ -223,8 +213,8 @@ async def test_a_compressed_body_is_415_with_the_accepted_encoding(
     assert coding.lower() in problem(response, 415, "unsupported-media-type")["detail"]
     assert response.headers["accept-encoding"] == "identity"
     assert response.headers["connection"] == "close"
-    as_it_is = {**JSON, "Content-Encoding": "identity"}
-    assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=as_it_is)).status_code == 200
+    uncompressed = {**JSON, "Content-Encoding": "identity"}
+    assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=uncompressed)).status_code == 200
 
 
 async def test_json_may_declare_its_character_set(replica: Replica, client: httpx.AsyncClient) -> None:
@@ -237,7 +227,7 @@ async def test_json_may_declare_its_character_set(replica: Replica, client: http
 async def test_a_large_body_is_413_whether_declared_or_chunked(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """An undeclared size is counted, and the body is not read to its end."""
+    """The service counts an undeclared size, and stops reading at the limit."""
     replica.load()
     read = 0
 
@@ -261,7 +251,7 @@ async def test_the_largest_body_is_read(replica: Replica, client: httpx.AsyncCli
 
 
 async def test_a_full_queue_is_429_with_retry_after(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Admitted requests are still answered."""
+    """Admitted requests still get their answers."""
     replica.texts.gate.clear()
     replica.load(max_queued=1, max_active=1)
     first = asyncio.create_task(client.post(ANSWER, json=QUESTION))
@@ -303,7 +293,7 @@ async def test_before_the_model_is_loaded_questions_are_503(
 async def test_during_drain_new_questions_are_503_and_admitted_ones_answered(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Readiness ends at once; liveness and startup stay."""
+    """Readiness ends at once; liveness and startup remain."""
     replica.texts.gate.clear()
     replica.load()
     admitted = asyncio.create_task(client.post(ANSWER, json=QUESTION))
@@ -319,7 +309,7 @@ async def test_during_drain_new_questions_are_503_and_admitted_ones_answered(
 
 
 async def test_a_missed_deadline_is_504(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is counted under its own name."""
+    """The metric counts it under its own name."""
     replica.texts.gate.clear()
     replica.load(deadline_seconds=0.05)
     problem(await client.post(ANSWER, json=QUESTION), 504, "deadline-exceeded")

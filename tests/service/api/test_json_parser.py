@@ -1,4 +1,4 @@
-"""The JSON parser: which bodies it reads, and how it explains the others."""
+"""The JSON parser reads valid bodies and explains the others."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from mcq_service.api.problems import InvalidQuestion, MalformedBody
     "value", [{"a": [1, -1.5e3, True, None, "x", {"é": '🙂\n\\"'}], "b": {}}, [], "a", 0]
 )
 def test_a_value_is_read_as_written(value: Any) -> None:
-    """Escaped or not, with a byte order mark or without."""
+    """Values may be escaped, and the body may have a byte order mark."""
     for escaped in (True, False):
         text = json.dumps(value, ensure_ascii=escaped).encode()
         assert parse(text) == parse(b"\xef\xbb\xbf" + text) == value
@@ -34,7 +34,7 @@ def test_a_value_is_read_as_written(value: Any) -> None:
     ],
 )
 def test_a_duplicate_key_is_pointed_at(text: str, pointer: str) -> None:
-    """The first one, wherever it is and however it is written."""
+    """The pointer names the first one, wherever it is and however it is written."""
     with pytest.raises(InvalidQuestion, match="occurs twice") as caught:
         parse(text.encode())
     assert [each.pointer for each in caught.value.errors or []] == [pointer]
@@ -60,7 +60,7 @@ def test_a_duplicate_key_among_many_is_found_quickly() -> None:
     ],
 )
 def test_a_lone_surrogate_is_pointed_at(text: str, pointer: str) -> None:
-    """In a value by its own pointer, in a key by that of its map."""
+    """A value has its own pointer; a key has the pointer of its map."""
     with pytest.raises(InvalidQuestion, match="a lone surrogate") as caught:
         parse(text.encode())
     assert [each.pointer for each in caught.value.errors or []] == [pointer]
@@ -83,7 +83,7 @@ def test_a_lone_surrogate_is_pointed_at(text: str, pointer: str) -> None:
     ],
 )
 def test_broken_json_is_located(text: str, detail: str) -> None:
-    """By line and character."""
+    """The location is a line and a character."""
     with pytest.raises(MalformedBody) as caught:
         parse(text.encode())
     assert caught.value.detail.endswith(detail)
@@ -107,7 +107,7 @@ def test_values_and_keys_are_bounded(largest: Any, more: Any) -> None:
 
 
 def test_depth_is_bounded() -> None:
-    """Far below the limit of any parser's stack."""
+    """The bound is far below the stack of any parser."""
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     for depth in (MAX_DEPTH + 1, 100, 100_000):
         with pytest.raises(MalformedBody, match="nested 32 deep"):

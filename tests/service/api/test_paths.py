@@ -1,4 +1,4 @@
-"""The service below a path prefix that a proxy keeps."""
+"""The service below a path prefix that a proxy keeps in the request."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from mcq_service.runtime.settings import Settings
 
 @pytest.fixture(params=["/mcq", "/teams/blue", "/api", "/api/v1", "/v1", "/docs", "/mcq.v1~x"])
 async def root(request: pytest.FixtureRequest) -> str:
-    """Root paths, some of which begin like a path of the service."""
+    """Return root paths, some of which begin like a path of the service."""
     return str(request.param)
 
 
@@ -35,28 +35,28 @@ async def client(replica: Replica, root: str) -> AsyncIterator[httpx.AsyncClient
 async def test_each_path_is_served_with_the_root_path_and_without(
     client: httpx.AsyncClient, root: str, path: str
 ) -> None:
-    """An Ingress passes its prefix on; probes and clients inside the cluster have none."""
+    """An Ingress passes its prefix on; probes and clients inside the cluster use none."""
     plain, prefixed = await client.get(path), await client.get(f"{root}{path}")
     assert (plain.status_code, prefixed.status_code) == (200, 200)
     assert plain.headers["content-type"] == prefixed.headers["content-type"]
 
 
 async def test_a_question_is_answered_below_the_root_path(client: httpx.AsyncClient, root: str) -> None:
-    """With a trailing slash, too."""
+    """A trailing slash is allowed, too."""
     for path in (f"{root}{ANSWER}", f"{root}{ANSWER}/", ANSWER):
         answered = await client.post(path, json=QUESTION)
         assert (answered.status_code, answered.json()["answer"]["label"]) == (200, "B"), path
 
 
 async def test_other_paths_are_not_found(client: httpx.AsyncClient, root: str) -> None:
-    """A prefix consists of whole segments, and counts once."""
+    """A prefix consists of whole segments and counts once."""
     for path in (f"{root}x{ANSWER}", f"/other{ANSWER}", f"{root}{root}{ANSWER}", f"{root}/nothing"):
         assert (await client.post(path, json=QUESTION)).status_code == 404, path
 
 
 @pytest.mark.parametrize("root", ["/mcq", "/teams/blue"])
 async def test_pages_redirect_so_that_their_relative_links_work(client: httpx.AsyncClient, root: str) -> None:
-    """By a relative address, which needs neither scheme nor host nor a further prefix."""
+    """The redirect is relative, so it needs no scheme, host or further prefix."""
     moved = await client.get(root)
     assert (moved.status_code, moved.headers["location"]) == (308, f"{root.rpartition('/')[2]}/")
     assert str((await client.get(root, follow_redirects=True)).url) == f"http://replica{root}/"
@@ -67,12 +67,12 @@ async def test_pages_redirect_so_that_their_relative_links_work(client: httpx.As
 
 @pytest.mark.parametrize("root", ["/mcq"])
 async def test_the_contract_names_the_root_path(client: httpx.AsyncClient, root: str) -> None:
-    """So that a generated client asks below it."""
+    """A generated client then asks below it."""
     assert (await client.get(f"{root}/openapi.json")).json()["servers"] == [{"url": root}]
 
 
 async def test_a_key_is_needed_below_the_root_path(replica: Replica, tmp_path: Path) -> None:
-    """A prefix does not bypass it."""
+    """A prefix does not bypass the key."""
     (tmp_path / "tester").write_text("0123456789abcdef0123456789abcdef")
     replica.app = app.build(
         replica.lifecycle,
@@ -102,14 +102,14 @@ async def test_no_route_begins_with_another_after_a_prefix(replica: Replica) -> 
 def test_a_trailing_slash_of_the_root_path_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, given: str, normalised: str
 ) -> None:
-    """An Ingress's path prefix may have one."""
+    """The path prefix of an Ingress may end in a slash."""
     monkeypatch.setenv("MCQ_ROOT_PATH", given)
     assert Settings().root_path == normalised
 
 
 @pytest.mark.parametrize("given", ["mcq", "//evil.example", "/a b", "/a?b"])
 def test_an_invalid_root_path_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    """At the start."""
+    """The start fails."""
     monkeypatch.setenv("MCQ_ROOT_PATH", given)
     with pytest.raises(ValidationError, match="root_path"):
         Settings()

@@ -1,4 +1,4 @@
-"""The pages name each type of problem, with its status."""
+"""The documentation names each type of problem with its status."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The question schema: choices, labels, lengths and modes."""
+
 from string import ascii_uppercase
 from typing import Any
 
@@ -18,12 +20,12 @@ def refusal(**body: Any) -> str:
 
 
 def test_a_list_of_choices_is_labelled_from_a_in_its_order() -> None:
-    """A list gets the labels A, B, C."""
+    """The labels are A, B, C."""
     assert question(choices=["z", "y", "x"]).options == [Option("A", "z"), Option("B", "y"), Option("C", "x")]
 
 
 def test_a_map_keeps_its_labels_and_their_order() -> None:
-    """A map's labels and order are the client's."""
+    """The client decides the labels and their order."""
     assert question(choices={"Q": "x", "B": "y"}).options == [Option("Q", "x"), Option("B", "y")]
 
 
@@ -36,7 +38,7 @@ def test_twenty_six_choices_are_the_limit() -> None:
 @pytest.mark.parametrize("count", [0, 1, 27])
 @pytest.mark.parametrize("form", [list, lambda texts: dict(zip(ascii_uppercase, texts, strict=False))])
 def test_fewer_than_two_or_more_than_twenty_six_choices_are_refused(count: int, form: Any) -> None:
-    """2 to 26 choices, in either form; a map can't even name a 27th."""
+    """A question has 2 to 26 choices in either form; a map can't even name a 27th."""
     texts = form([f"choice {number}" for number in range(count)])
     if isinstance(texts, dict) and count == 27:
         texts["AA"] = "choice 26"
@@ -79,17 +81,17 @@ def test_choices_that_differ_in_case_are_distinct() -> None:
 
 @pytest.mark.parametrize("label", ["a", "AB", "", "1", "Ä", " A", "Α"])  # noqa: RUF001 - the last is Greek
 def test_labels_are_single_capital_letters(label: str) -> None:
-    """A to Z, nothing else."""
+    """Only A to Z are labels."""
     assert "one capital letter" in refusal(choices={"A": "x", label: "y"})
 
 
 def test_unknown_fields_are_refused() -> None:
-    """A misspelt field is an error, not ignored."""
+    """A misspelt field is an error instead of being ignored."""
     assert refusal(max_reasonning_tokens=3) == "Extra inputs are not permitted"
 
 
 def test_lengths_are_bounded() -> None:
-    """The longest question and choice pass; one more character doesn't."""
+    """The longest question and choice pass; one more character fails."""
     question(question="x" * MAX_QUESTION_CHARACTERS, choices=["x" * MAX_CHOICE_CHARACTERS, "y"])
     assert "at most" in refusal(question="x" * (MAX_QUESTION_CHARACTERS + 1))
     assert "at most" in refusal(choices=["x" * (MAX_CHOICE_CHARACTERS + 1), "y"])
@@ -97,7 +99,7 @@ def test_lengths_are_bounded() -> None:
 
 @pytest.mark.parametrize("mode", ["answer", "explain", None])
 def test_modes_and_the_services_default_are_accepted(mode: str | None) -> None:
-    """No mode means the service's default."""
+    """A question without a mode gets the service's default."""
     assert question(mode=mode).mode == mode
 
 
@@ -107,5 +109,5 @@ def test_modes_and_the_services_default_are_accepted(mode: str | None) -> None:
               {"question": "\ud800"}],
 )  # fmt: skip
 def test_wrong_types_and_ranges_are_refused(wrong: dict[str, Any]) -> None:
-    """Nothing is converted silently."""
+    """The service converts nothing silently."""
     assert refusal(**wrong)

@@ -1,4 +1,4 @@
-"""Everything that the native library does, on a tiny model; test_sanitizers.py runs it in a process of its own.
+"""Exercise the whole native library on a tiny model; test_sanitizers.py runs this in a process of its own.
 
 `python workload.py LIBRARY MODEL INSTRUCTIONS` exits with 0. A further argument `overrun` or `race` breaks the
 library's
@@ -24,7 +24,7 @@ SEED = 7
 
 
 def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
-    """Open, fork, step and close at random; sometimes try invalid steps."""
+    """Open, fork, step and close sequences at random; sometimes try invalid steps."""
     engine.cache_prefix([7, 8, 9, 10, 11])
     open_: list[Int8Sequence] = []
     for _ in range(count):
@@ -47,7 +47,7 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
 
 
 def random_item(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Sequence] | None:
-    """Make a random batch item for which the sequence has room."""
+    """Make a random batch item that fits the sequence's room."""
     room = sequence.limit - sequence.length
     if room < 1:
         return None
@@ -77,7 +77,7 @@ def overrun(engine: Int8Engine) -> None:
 
 
 def race(engine: Int8Engine) -> None:
-    """Step from two threads at once."""
+    """Run steps in two threads at once."""
     both = threading.Barrier(2)
 
     def step() -> None:
@@ -93,7 +93,7 @@ def race(engine: Int8Engine) -> None:
 
 
 def main(library: str, model: str, instructions: str, fault: str = "") -> None:
-    """Run the workload, or a fault."""
+    """Run the workload or a fault."""
     native.NATIVE_LIBRARY = Path(library)  # type: ignore[attr-defined]
     engine = Int8Engine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
     if fault:

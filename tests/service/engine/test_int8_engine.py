@@ -1,3 +1,5 @@
+"""The int8 engine: its results, its memory, and the files that it refuses."""
+
 import json
 import resource
 import shutil
@@ -41,7 +43,7 @@ def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[Int8Engine]:
 
 @pytest.fixture(scope="module")
 def plain(tiny: Path) -> Any:
-    """transformers, in float32."""
+    """Return the model in transformers, in float32."""
     return AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
 
 
@@ -66,7 +68,7 @@ def logits(engine: Int8Engine, tokens: list[int]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
 def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, count: int) -> None:
-    """For every token of a text, shorter and longer than one pass through the layers."""
+    """All tokens are compared, of texts shorter and longer than one pass through the layers."""
     tokens = tokens_of(1, count)
     sequence = engine.open(tokens, room=0)
     [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
@@ -75,25 +77,25 @@ def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, co
     assert output.logits.shape == reference.shape
     errors = np.abs(output.logits - reference).mean(axis=1) / reference.std(axis=1)
     assert errors.max() < 0.1
-    for found, right in zip(output.logits, reference, strict=True):
-        assert np.corrcoef(found, right)[0, 1] > 0.99
+    for row, reference_row in zip(output.logits, reference, strict=True):
+        assert np.corrcoef(row, reference_row)[0, 1] > 0.99
 
 
 def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
-    """Up to the order of float sums."""
+    """The results differ only by the order of float sums."""
     if len(SETS) < 2:
         pytest.skip("this CPU has but one")
-    found = []
+    results = []
     for each in SETS:
         engine = Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions=each)
-        found.append(logits(engine, tokens_of(2, 40)))
+        results.append(logits(engine, tokens_of(2, 40)))
         engine.shut_down()
-    assert found[0] == pytest.approx(found[1], abs=2e-2)
+    assert results[0] == pytest.approx(results[1], abs=2e-2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
-    """A text's logits are the same to the bit, alone or in a batch, whole or in parts, with any number of threads."""
+def test_other_texts_in_a_step_do_not_change_the_logits(tiny: Path, threads: int) -> None:
+    """A text's logits are equal to the bit: alone or in a batch, whole or in parts, with any number of threads."""
     alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
     reference = [logits(alone, tokens) for tokens in texts]
@@ -110,8 +112,8 @@ def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
         each.shut_down()
 
 
-def test_sharing_changes_nothing(engine: Int8Engine) -> None:
-    """A cached prefix, and forks of a text."""
+def test_sharing_does_not_change_the_logits(engine: Int8Engine) -> None:
+    """Texts share a cached prefix and are forks of each other."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
     reference = [logits(engine, tokens) for tokens in texts]
     engine.cache_prefix(PREFIX)
@@ -128,7 +130,7 @@ def test_sharing_changes_nothing(engine: Int8Engine) -> None:
 
 
 def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine) -> None:
-    """Asked for together, for several texts in one step."""
+    """One step returns both for several texts."""
     texts = [tokens_of(number, 9) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
     items = [
@@ -145,10 +147,10 @@ def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
     stem = engine.open(PREFIX, room=3)
     engine.step([BatchItem(stem, PREFIX)])
     fork = engine.fork(stem, room=3)
-    held = engine.cache_bytes
+    with_fork = engine.cache_bytes
     engine.close(stem)
     engine.close(stem)
-    assert held >= engine.cache_bytes > before
+    assert with_fork >= engine.cache_bytes > before
     [output] = engine.step([BatchItem(fork, [1, 2, 3], greedy=True)])
     assert output.token is not None
     engine.close(fork)
@@ -156,7 +158,7 @@ def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
 
 
 def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
-    """No foreign memory is written, and no unknown token is read."""
+    """The engine writes no foreign memory and reads no unknown token."""
     sequence = engine.open([1, 2], room=1)
     with pytest.raises(ValueError, match="The tokens exceed the sequence's room"):
         engine.step([BatchItem(sequence, [1] * 200)])
@@ -167,7 +169,7 @@ def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
 
 
 def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
-    """The other items can run again, without the bad one, with the same bits."""
+    """The other items can run again without the bad one and give the same bits."""
     texts = [tokens_of(number, 20) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
@@ -186,7 +188,7 @@ def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """Limit the process to 64 MiB more, even if the system overcommits (vm.overcommit_memory=1)."""
+    """Allow the process 64 MiB more memory, even if the system overcommits (vm.overcommit_memory=1)."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
@@ -206,7 +208,7 @@ def test_missing_memory_is_a_memory_error(engine: Int8Engine) -> None:
 
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
-    """With the alternatives."""
+    """The error lists the alternatives."""
     with pytest.raises(Int8Unavailable, match="float32 or bfloat16"):
         Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
 
@@ -221,28 +223,28 @@ def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
     ],
 )
 def test_an_unsupported_model_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
-    """Before anything is converted."""
+    """The refusal comes before any conversion."""
     config = {"model_type": "qwen2", "num_attention_heads": 2, **change}
     with pytest.raises(UnsupportedArchitecture, match=reason):
         int8_layout.Shape.of(config)
 
 
-def headed(header: dict[str, Any], body: bytes) -> bytes:
+def with_header(header: dict[str, Any], body: bytes) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % 64)
     return len(text).to_bytes(8, "little") + text + body
 
 
-def opened(
+def open_crafted(
     tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object
 ) -> Int8Engine:
-    """Open an engine for a copy of the model with another header and another config."""
+    """Open an engine for a copy of the model with other headers and another config."""
     shutil.copytree(tiny, into)
     data = (into / int8_layout.FILE).read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     change(header)
-    (into / int8_layout.FILE).write_bytes(headed(header, data[8 + length :]))
+    (into / int8_layout.FILE).write_bytes(with_header(header, data[8 + length :]))
     settings = json.loads((into / "config.json").read_text())
     (into / "config.json").write_text(json.dumps(settings | config))
     return Int8Engine(into, context_length=CONTEXT, threads=1)
@@ -250,7 +252,7 @@ def opened(
 
 def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) -> None:
     """The crafted headers below are built the same way."""
-    opened(tiny, tmp_path / "model", lambda header: header).shut_down()
+    open_crafted(tiny, tmp_path / "model", lambda header: header).shut_down()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +281,7 @@ def test_a_crafted_header_is_an_error(
 ) -> None:
     """Native code would follow its offsets anywhere."""
     with pytest.raises(ModelDamaged, match=message):
-        opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
+        open_crafted(tiny, tmp_path / "model", lambda header: header[name].update(entry))
 
 
 @pytest.mark.parametrize(
@@ -295,7 +297,7 @@ def test_a_header_of_another_file_is_an_error(
     tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     with pytest.raises(ModelDamaged, match=message):
-        opened(tiny, tmp_path / "model", change)
+        open_crafted(tiny, tmp_path / "model", change)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ def test_a_header_of_another_file_is_an_error(
         lambda data: (1 << 60).to_bytes(8, "little") + data[8:],
         lambda data: b"\0" * len(data),
         lambda data: data + b"more",
-        lambda data: headed({}, data),
+        lambda data: with_header({}, data),
         lambda data: (40_008).to_bytes(8, "little") + b"[" * 40_008,
     ],
 )
@@ -336,7 +338,7 @@ def test_a_config_larger_than_the_file_is_an_error(
     tiny: Path, tmp_path: Path, config: dict[str, object]
 ) -> None:
     with pytest.raises(ModelDamaged, match=r"lacks|but by the model's config it is"):
-        opened(tiny, tmp_path / "model", lambda header: header, **config)
+        open_crafted(tiny, tmp_path / "model", lambda header: header, **config)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_a_config_larger_than_the_file_is_an_error(
 )
 def test_an_impossible_config_is_an_error(tiny: Path, tmp_path: Path, config: dict[str, object]) -> None:
     with pytest.raises(UnsupportedArchitecture, match=r"its config\.json"):
-        opened(tiny, tmp_path / "model", lambda header: header, **config)
+        open_crafted(tiny, tmp_path / "model", lambda header: header, **config)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\xff"])

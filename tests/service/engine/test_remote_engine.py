@@ -1,4 +1,4 @@
-"""The engine that is another server, against a server that misbehaves in every possible way.
+"""The remote engine, against a server that misbehaves in every possible way.
 
 test_real_model uses a real server. Set MCQ_TEST_LLAMA_SERVER to the URL of a llama-server to test that one too."""
 
@@ -50,7 +50,7 @@ async def score_labels(texts: RemoteTextEngine) -> list[float]:
 
 
 async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
-    """Write a line; return it and the tokens it took."""
+    """Write a line; return it and its number of tokens."""
     line = Line()
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
@@ -64,7 +64,7 @@ async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
 async def test_letters_are_scored_from_the_most_probable_tokens(
     upstream: Upstream, texts: RemoteTextEngine, reply: Callable[[], Response]
 ) -> None:
-    """A missing letter gets less than the least probable of them; one token is requested, greedily."""
+    """A missing letter scores below the least probable of them; the engine requests one token, greedily."""
     upstream.replies = [reply]
     assert await score_labels(texts) == [-3.0, -0.1, -7.5 - FLOOR_NATS]
     [body] = upstream.bodies
@@ -73,7 +73,7 @@ async def test_letters_are_scored_from_the_most_probable_tokens(
 
 
 async def test_client_text_never_becomes_a_control_token(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """The server tokenises the whole prompt, so the client's part is escaped; our own is not."""
+    """The server tokenises the whole prompt, so the engine escapes the client's part and keeps its own."""
     await score_labels(texts)
     ours = render(QUESTION)
     assert upstream.bodies[0]["prompt"].startswith(ours.prefix)
@@ -89,13 +89,13 @@ async def test_client_text_never_becomes_a_control_token(upstream: Upstream, tex
      ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2")],
 )  # fmt: skip
 def test_only_possible_control_tokens_are_changed(text: str, neutralised: str) -> None:
-    """Code and markup stay; escaping twice makes no difference."""
+    """Code and markup stay, and escaping twice changes nothing more."""
     assert escape_control_tokens(text) == neutralised
     assert escape_control_tokens(neutralised) == neutralised
 
 
 async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
-    """Its prompt tokens, and the cached ones."""
+    """It has the server's prompt tokens and cached tokens."""
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
         await text.score_labels(["A", "B"])
@@ -103,7 +103,7 @@ async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
 
 
 async def test_several_prompts_are_scored_at_once(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """In their order, and their tokens are added up."""
+    """The scores keep the prompts' order, and the tokens are added up."""
     prompts = [render(QUESTION, order=order) for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))]
     scores, tokens = await texts.score(prompts, ["A", "B", "C"], share=Share())
     assert len(scores) == 3
@@ -112,7 +112,7 @@ async def test_several_prompts_are_scored_at_once(upstream: Upstream, texts: Rem
 
 
 async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """The rest of the server's output is not read: closing the connection stops the server."""
+    """The engine closes the connection, which stops the server, instead of reading the rest of its output."""
     upstream.replies = [upstream.pieces("It ", "is. ", '"\n', *["more"] * 50, pause=0.02)]
     line, tokens = await write(texts, limit=60)
     assert line == "It is."
@@ -127,7 +127,7 @@ async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: R
 async def test_a_line_that_the_server_ends_is_complete(
     upstream: Upstream, texts: RemoteTextEngine, done: bool
 ) -> None:
-    """With or without [DONE], as servers differ; the tokens are the server's count."""
+    """Some servers send [DONE] and some do not; the number of tokens is the server's."""
     upstream.replies = [upstream.pieces("It ", "is", done=done)]
     assert await write(texts) == ("It is", 2)
 
@@ -167,7 +167,7 @@ async def test_a_failure_says_what_to_check(
     error: type[Exception],
     says: str,
 ) -> None:
-    """It never quotes the server, whose message may quote a client."""
+    """It never quotes the server, because the server's message may quote a client."""
     upstream.replies = [reply]
     with pytest.raises(error, match=says) as raised:
         await score_labels(texts)
@@ -177,7 +177,7 @@ async def test_a_failure_says_what_to_check(
 
 
 async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """An incomplete line is not returned as the line."""
+    """An incomplete line is not returned as a line."""
 
     async def broken() -> AsyncIterator[str]:
         yield f"data: {json.dumps({'choices': [{'text': 'It '}]})}\n\n"
@@ -189,14 +189,14 @@ async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: Remo
 
 
 async def test_a_silent_server_is_a_failure_in_time(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """After the request's timeout."""
+    """The failure comes after the request's timeout."""
     upstream.replies = [upstream.pieces("It ", "is", pause=5)]
     with pytest.raises(EngineFailed, match="does not answer: ReadTimeout"):
         await write(texts)
 
 
 async def test_an_unreachable_server_is_named_without_its_password() -> None:
-    """The URL may contain one."""
+    """The URL may contain a password."""
     client = OpenAIClient("http://someone:hidden@127.0.0.1:9/v1", key_file=None, timeout_seconds=1)
     with pytest.raises(EngineFailed, match=r"http://127\.0\.0\.1:9 does not answer: ConnectError") as raised:
         await client.models()
@@ -221,7 +221,7 @@ async def test_the_key_is_read_again_for_each_request(upstream: Upstream, tmp_pa
 async def test_connecting_finds_the_model_and_the_number_of_log_probabilities(
     upstream: Upstream, client: OpenAIClient
 ) -> None:
-    """vLLM's own limit is 20, which its operator may raise; others allow at most 5."""
+    """vLLM's limit is 20 unless its operator raises it; other servers allow at most 5."""
     upstream.replies = [lambda: failing(400), lambda: failing(400), scored]
     texts = await connect(client, model=None)
     assert (texts.model, [body["logprobs"] for body in upstream.bodies]) == ("m", [100, 20, 5])
@@ -243,7 +243,7 @@ async def test_connecting_finds_the_model_and_the_number_of_log_probabilities(
 async def test_an_unusable_server_is_refused_at_the_start(
     upstream: Upstream, client: OpenAIClient, models: list[str], reply: Callable[[], Response], says: str
 ) -> None:
-    """Permanently: another attempt would not help."""
+    """The error is permanent, because another attempt would not help."""
     upstream.models, upstream.replies = models, [reply]
     with pytest.raises(EngineRefused, match=says):
         await connect(client, model=None)
@@ -252,7 +252,7 @@ async def test_an_unusable_server_is_refused_at_the_start(
 async def test_a_wrong_model_is_reported_in_the_servers_words(
     upstream: Upstream, client: OpenAIClient
 ) -> None:
-    """The request is our own, so it quotes no client."""
+    """The engine's own request caused the message, so it quotes no client."""
     upstream.replies = [lambda: failing(404, "The model `wrong` does not exist.")]
     with pytest.raises(EngineRefused, match=r"status 404\. It says: The model `wrong` does not exist\."):
         await connect(client, model="wrong")
@@ -263,7 +263,7 @@ async def test_a_wrong_model_is_reported_in_the_servers_words(
 
 @pytest.mark.skipif("MCQ_TEST_LLAMA_SERVER" not in os.environ, reason="MCQ_TEST_LLAMA_SERVER is not set")
 async def test_a_real_llama_server_answers() -> None:
-    """Letters, a line, and their token counts."""
+    """It returns letters, a line and their token counts."""
     client = OpenAIClient(os.environ["MCQ_TEST_LLAMA_SERVER"], key_file=None, timeout_seconds=60)
     texts = await connect(client, model=None)
     question = Question(

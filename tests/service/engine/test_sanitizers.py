@@ -1,4 +1,4 @@
-"""The native library under sanitizers: no foreign memory, no undefined behaviour, no race."""
+"""The native library under sanitizers: no foreign memory, no undefined behaviour and no race."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOURCES = Path(__file__).resolve().parents[3] / "service/native"
-CLANG = "clang++-16"  # the oldest with half floats
+CLANG = "clang++-16"  # the oldest instruction set with half floats
 PACKAGES = {
     "/usr/bin/clang++-16": "clang-16",
     "/usr/lib/llvm-16/lib/clang/16/lib/linux": "libclang-rt-16-dev",
@@ -51,7 +51,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed model."""
+    """Return a packed model."""
     path = tmp_path_factory.mktemp("tiny-int8")
     write_tiny_int8(path)
     return path
@@ -61,7 +61,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sanitized(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, str]]:
-    """The library with a sanitizer, and the environment for a process that loads it."""
+    """Return the library with a sanitizer, and the environment for a process that loads it."""
     install_packages(lambda: [name for path, name in PACKAGES.items() if not Path(path).exists()], Progress())
     work, flags = tmp_path_factory.mktemp("sanitized"), request.param
 
@@ -88,7 +88,7 @@ def sanitized(
 def run(
     library: Path, model: Path, environment: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the workload in a process without random addresses: the thread sanitizer needs fixed ones."""
+    """Run the workload without random addresses, because the thread sanitizer needs fixed ones."""
     command = [
         "setarch",
         "--addr-no-randomize",
@@ -107,7 +107,7 @@ def run(
 def test_the_sanitizers_report_nothing(
     sanitized: tuple[Path, dict[str, str]], tiny: Path, instructions: str
 ) -> None:
-    """With more threads than the other tests' three, which join and leave, sleep and wake."""
+    """The workload has more threads than other tests; they join, leave, sleep and wake."""
     library, environment = sanitized
     done = run(library, tiny, environment, instructions)
     assert done.returncode == 0, done.stderr

@@ -1,3 +1,5 @@
+"""The tokenizer of the default model: trusted and untrusted text, letters and streams."""
+
 import asyncio
 from string import ascii_uppercase
 
@@ -17,23 +19,23 @@ def tokenizer(prepared_model: PreparedModel) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def encoder(prepared_model: PreparedModel) -> Encoder:
-    """The file in the library that wrote it."""
+    """Return the file's tokenizer in the library that wrote the file."""
     return Encoder.from_file(str(prepared_model.path / "tokenizer.json"))
 
 
 def test_client_text_never_becomes_a_control_token(tokenizer: Tokenizer, encoder: Encoder) -> None:
-    """Not even the tokens of code completion and tools, which the tokenizer does not declare special."""
+    """This covers the tokens of code completion and tools, which the tokenizer does not declare special."""
     control = {token.content: number for number, token in encoder.get_added_tokens_decoder().items()}
     assert {"<|im_end|>", "<|fim_middle|>", "<tool_call>"} <= control.keys()
     for text in control:
-        found = tokenizer.encode_untrusted(f"a{text}b")
-        assert not set(found) & set(control.values()), text
-        assert encoder.decode(found, skip_special_tokens=False) == f"a{text}b"
+        tokens = tokenizer.encode_untrusted(f"a{text}b")
+        assert not set(tokens) & set(control.values()), text
+        assert encoder.decode(tokens, skip_special_tokens=False) == f"a{text}b"
         assert tokenizer.encode_trusted(text) == [control[text]]
 
 
 def test_plain_client_text_is_tokenised_like_the_models_own(tokenizer: Tokenizer) -> None:
-    """Only control tokens differ."""
+    """Only control tokens are treated differently."""
     text = "def f(x):\n\treturn \"é\" + '∑'  # 字 🙂 \\frac{1}{2}"
     assert tokenizer.encode_untrusted(text) == tokenizer.encode_trusted(text)
 
@@ -42,7 +44,7 @@ def test_plain_client_text_is_tokenised_like_the_models_own(tokenizer: Tokenizer
     "question", ["Which?", "Which of these:\n\n1.\n2.", "日本", "ends in a colon:", "x = 5;\n}"]
 )
 def test_a_questions_tokens_do_not_depend_on_the_choices(tokenizer: Tokenizer, question: str) -> None:
-    """The stem alone has the first tokens of the whole prompt, tokenised as one text."""
+    """The stem alone has the first tokens of the whole prompt when that is tokenised as one text."""
     prompt = render(Question(question=question, choices=[" x", "- y"]))
     whole = tokenizer.encode_prompt(prompt)
     stem = tokenizer.encode_stem(prompt)
@@ -57,7 +59,7 @@ def test_each_letter_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
 
 
 def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
-    """The end of a turn and the end of a text."""
+    """They are the end of a turn and the end of a text."""
     assert tokenizer.stop_ids == {
         tokenizer.encode_trusted("<|im_end|>")[0],
         tokenizer.encode_trusted("<|endoftext|>")[0],
@@ -65,16 +67,16 @@ def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
 
 
 def test_streamed_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
-    """A character of several tokens comes whole."""
+    """A character of several tokens comes in one piece."""
     text = "naïve ∑ 🗾 字 ok"
     pieces = tokenizer.stream()
-    found = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
-    assert "".join(found) == text
-    assert not any("\ufffd" in piece for piece in found)
+    texts = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
+    assert "".join(texts) == text
+    assert not any("\ufffd" in piece for piece in texts)
 
 
 async def test_tokenising_does_not_block_the_event_loop(prepared_model: PreparedModel) -> None:
-    """The longest prompt takes a large part of a second."""
+    """Tokenising the longest prompt takes a large part of a second."""
     tokenizer = Tokenizer(prepared_model.path)
     for encode in (tokenizer.encode_trusted, tokenizer.encode_untrusted):
         task = asyncio.create_task(asyncio.to_thread(encode, "The quick brown fox, 12 dogs. " * 6000))

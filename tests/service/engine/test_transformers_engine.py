@@ -1,3 +1,5 @@
+"""The engine on transformers gives the results of a full forward pass."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ PREFIX = [7, 8, 9, 10, 11]
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, prepared_model: PreparedModel) -> Path:
-    """Two random layers of the default model's architecture."""
+    """Return two random layers of the default model's architecture."""
     path = tmp_path_factory.mktemp("tiny-qwen2")
     vocabulary = json.loads((prepared_model.path / "config.json").read_text())["vocab_size"]
     torch.manual_seed(7)
@@ -35,25 +37,25 @@ def engine(tiny_model: Path) -> TransformersEngine:
 
 @pytest.fixture(scope="session")
 def plain(tiny_model: Path) -> Any:
-    """The same weights in transformers alone."""
+    """Return the same weights in transformers alone."""
     return AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
 
 
 @torch.inference_mode()
 def expected(plain: Any, tokens: list[int]) -> torch.Tensor:
-    """Logits after each token, from one full forward pass without a cache."""
+    """Return the logits after each token, from one full forward pass without a cache."""
     logits: torch.Tensor = plain(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
     return logits
 
 
 @torch.inference_mode()
 def continuation(plain: Any, tokens: list[int], count: int) -> list[int]:
-    """The text of transformers' own greedy search."""
+    """Return the tokens of transformers' own greedy search."""
     ids = torch.tensor([tokens])
-    found: list[int] = plain.generate(
+    generated: list[int] = plain.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, eos_token_id=None
     )[0, len(tokens) :].tolist()
-    return found
+    return generated
 
 
 def scores(engine: TransformersEngine, tokens: list[int], ids: list[int]) -> list[float]:
@@ -68,7 +70,7 @@ def tokens_of(number: int, count: int = 20) -> list[int]:
 
 @pytest.mark.parametrize("number", range(3))
 def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, plain: Any, number: int) -> None:
-    """With the cached prefix, and without."""
+    """They are equal with the cached prefix and without it."""
     tokens, ids = [*PREFIX, *tokens_of(number)], [5, 50, 500]
     reference = expected(plain, tokens)[-1, ids].tolist()
     assert scores(engine, tokens, ids) == pytest.approx(reference, abs=1e-4)
@@ -79,14 +81,14 @@ def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, pla
 
 
 def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: TransformersEngine) -> None:
-    """A text must have a token left to read."""
+    """A text must have at least one token left to read."""
     engine.cache_prefix(PREFIX[:2])
     engine.cache_prefix(PREFIX)
     lengths = [engine.open(tokens, room=0).length for tokens in ([*PREFIX, 1], PREFIX, [7, 9], PREFIX[:2])]
     assert lengths == [5, 2, 0, 0]
 
 
-def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngine) -> None:
+def test_reading_in_parts_equals_reading_at_once(engine: TransformersEngine) -> None:
     """Splitting a prompt changes nothing."""
     tokens, ids = tokens_of(1), [3, 4, 5]
     sequence = engine.open(tokens, room=0)
@@ -96,23 +98,23 @@ def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngin
     assert sequence.length == 20
 
 
-def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: Any) -> None:
+def test_greedy_writing_equals_transformers_greedy_search(engine: TransformersEngine, plain: Any) -> None:
     """Two texts in the same steps do not mix."""
     prompts = [tokens_of(number) for number in (1, 2)]
     sequences = [engine.open(tokens, room=10) for tokens in prompts]
-    pending, found = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
+    pending, written = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
     for _ in range(10):
         items = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
         for index, output in enumerate(engine.step(items)):
             assert output.token is not None
-            found[index].append(output.token)
+            written[index].append(output.token)
             pending[index] = [output.token]
-    assert found == [continuation(plain, tokens, 10) for tokens in prompts]
-    assert found[0] != found[1], "the check would pass for a mixed cache"
+    assert written == [continuation(plain, tokens, 10) for tokens in prompts]
+    assert written[0] != written[1], "the check would pass for a mixed cache"
 
 
-def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain: Any) -> None:
-    """Over the whole vocabulary."""
+def test_logits_are_returned_for_the_last_or_for_every_token(engine: TransformersEngine, plain: Any) -> None:
+    """They cover the whole vocabulary."""
     tokens = tokens_of(3)
     reference = expected(plain, tokens).numpy()
     for kind, rows in ((Logits.LAST, reference[-1:]), (Logits.EVERY, reference)):
@@ -123,8 +125,8 @@ def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain:
     assert (list(nothing.scores), nothing.token, nothing.logits) == ([], None, None)
 
 
-def test_forks_share_what_was_read_and_then_diverge(engine: TransformersEngine) -> None:
-    """As if each had been read alone."""
+def test_forks_share_the_tokens_read_and_then_diverge(engine: TransformersEngine) -> None:
+    """Each fork equals a text that was read alone."""
     stem, ends, ids = tokens_of(4), [[1, 2, 3], [4, 5]], [6, 7, 8]
     shared = engine.open(stem, room=0)
     engine.step([BatchItem(shared, stem)])
@@ -142,8 +144,8 @@ def test_closing_frees_the_cache(engine: TransformersEngine) -> None:
     assert sequence.cache is None
 
 
-def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_model: Path) -> None:
-    """The smaller one counts."""
+def test_the_context_length_is_at_most_the_models(engine: TransformersEngine, tiny_model: Path) -> None:
+    """The smaller of the two limits counts."""
     assert engine.context_length == CONTEXT
     assert TransformersEngine(tiny_model, context_length=64, threads=1).context_length == 64
     assert engine.name == "transformers (float32, cpu)"
@@ -151,7 +153,7 @@ def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_mode
 
 @pytest.mark.parametrize("read", [0, 7])
 def test_a_failed_step_has_read_nothing(engine: TransformersEngine, plain: Any, read: int) -> None:
-    """Even if some of its texts were read before the bad one, and the bad one by some of the layers."""
+    """This holds even if the step read some texts before the bad one, and some layers of the bad one."""
     tokens = tokens_of(1)
     sequences = [engine.open(tokens, room=0) for _ in range(2)]
     if read:

@@ -1,4 +1,4 @@
-"""Calibrations are searched in a fixed order, and only one of this model and prompt is used."""
+"""Calibrations are searched in a fixed order, and must belong to this model and prompt."""
 
 import logging
 from dataclasses import replace
@@ -53,7 +53,7 @@ def stored(temperature: float, **other: str) -> StoredCalibration:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the product's own calibrations, for this test."""
+    """Return the folder of the product's own calibrations for this test."""
     folder = tmp_path / "package" / "calibrations"
     folder.mkdir(parents=True)
     monkeypatch.setattr("mcq_service.mcq.calibration_files.resources.files", lambda _: folder.parent)
@@ -84,7 +84,7 @@ def test_the_named_file_comes_first_then_the_one_beside_the_model_then_a_shipped
 def test_a_calibration_of_other_weights_at_the_same_address_is_not_used(
     prepared: PreparedModel, shipped: Path, tmp_path: Path
 ) -> None:
-    """Neither a shipped one, nor one beside the model, nor a named one; the same weights elsewhere are fine."""
+    """This applies to a shipped file, one beside the model and a named one; equal weights elsewhere are fine."""
     other = stored(2, model_digest="sha256:other")
     write_calibration(other, shipped / "1.json")
     write_calibration(other, prepared.path / "calibration.json")
@@ -113,10 +113,10 @@ def test_a_shipped_calibration_of_the_same_precision_comes_first(
     assert temperature(calibration_for(prepared)) == 4
 
 
-def test_one_of_another_release_is_ignored_beside_the_model_and_refused_if_named(
+def test_a_file_of_another_release_is_ignored_beside_the_model_and_refused_if_named(
     prepared: PreparedModel, shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This release does not have its prompt."""
+    """This release does not have the calibration's prompt."""
     path = prepared.path / "calibration.json"
     text = stored(2).model_dump_json().replace(ANSWER_FIRST.digest, "sha256:older")
     path.write_text(text)
@@ -128,15 +128,15 @@ def test_one_of_another_release_is_ignored_beside_the_model_and_refused_if_named
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "No such file"), ("{", "JSON"), ("{}", "Field required")]
+    ("content", "reason"), [(None, "No such file"), ("{", "JSON"), ("{}", "Field required")]
 )
-def test_a_named_file_that_can_not_be_read_says_why(
-    prepared: PreparedModel, tmp_path: Path, content: str | None, said: str
+def test_an_unreadable_named_file_is_an_error_with_the_reason(
+    prepared: PreparedModel, tmp_path: Path, content: str | None, reason: str
 ) -> None:
     path = tmp_path / "named.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(CalibrationUnusable, match=said) as caught:
+    with pytest.raises(CalibrationUnusable, match=reason) as caught:
         calibration_for(prepared, explicit=path)
     assert str(path) in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""However a question ends, nothing of it stays; with the real admission and scheduler, and a scripted engine."""
+"""A question that ends in any way leaves nothing behind; admission and scheduler are real, the engine scripted."""
 
 import asyncio
 import random
@@ -33,8 +33,8 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 def replica(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
-    with local_replica(engine, tokenizer, writes=WRITTEN) as made:
-        yield made
+    with local_replica(engine, tokenizer, writes=WRITTEN) as ready_replica:
+        yield ready_replica
 
 
 def question(**changes: Any) -> Question:
@@ -45,8 +45,8 @@ async def ask(replica: Replica, **changes: Any) -> Answer:
     return await replica.mcq.answer(question(**changes))
 
 
-async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
-    """No place is taken, no sequence is open, no task waits forever, and the next question is answered."""
+async def check_nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
+    """Check that no place is taken, no sequence is open, no task waits, and the next question is answered."""
     await until(lambda: replica.admission.pending == 0)
     await until(lambda: engine.open_sequences == 0)
     await until(lambda: len(asyncio.all_tasks()) == 1)
@@ -56,20 +56,20 @@ async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
 
 
 async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, engine: ScriptedEngine) -> None:
-    """A question that waited too long for its turn is not started."""
+    """The service does not start a question that waited too long for its turn."""
     engine.gate.clear()
     replica.load(max_active=1, deadline_seconds=0.2)
-    asked = [asyncio.create_task(ask(replica)) for _ in range(3)]
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    tasks = [asyncio.create_task(ask(replica)) for _ in range(3)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(outcome, DeadlinePassed) for outcome in outcomes)
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
     assert len(engine.opened) == 1
-    await nothing_left(replica, engine)
+    await check_nothing_left(replica, engine)
 
 
 async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, engine: ScriptedEngine) -> None:
-    """It ends after the current step; the rest of the prompt is not read."""
+    """It ends after the current step, and the rest of the prompt is not read."""
     engine.gate.clear()
     replica.load(deadline_seconds=0.2)
     with pytest.raises(DeadlinePassed):
@@ -77,7 +77,7 @@ async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, en
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
     assert [len(tokens) for step in engine.steps for tokens in step] == [STEP_TOKENS]
-    await nothing_left(replica, engine)
+    await check_nothing_left(replica, engine)
 
 
 class Holding(ScriptedEngine):
@@ -89,7 +89,7 @@ class Holding(ScriptedEngine):
         return super().step(items)
 
 
-async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
+async def test_a_deadline_while_writing_ends_the_question(tokenizer: Tokenizer) -> None:
     """It ends after the current step."""
     engine = Holding()
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:
@@ -99,17 +99,17 @@ async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
         engine.gate.set()
         await until(lambda: engine.open_sequences == 0)
         assert len(engine.steps) == 5
-        await nothing_left(replica, engine)
+        await check_nothing_left(replica, engine)
 
 
 class Failing(ScriptedEngine):
-    """Fails the steps that would read the `fails`-th sequence, and holds the one after it failed alone."""
+    """Fails each step that reads the `fails`-th sequence, and holds the step after it failed alone."""
 
     fails: int | None = None
 
     def step(self, items: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
-        doomed = self.opened[self.fails : self.fails + 1] if self.fails is not None else []
-        if any(item.sequence is each for item in items for each in doomed):
+        failing = self.opened[self.fails : self.fails + 1] if self.fails is not None else []
+        if any(item.sequence is each for item in items for each in failing):
             if len(items) == 1:
                 self.fails = None
                 self.gate.clear()
@@ -119,7 +119,7 @@ class Failing(ScriptedEngine):
 
 @pytest.mark.parametrize("fails", range(6))
 async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fails: int) -> None:
-    """The error may be in the question's own order, in the shared prefix, or in any other order."""
+    """The error may occur in the question's own order, in the shared prefix, or in another order."""
     engine = Failing()
     choices = [f"{number} " + "apple " * 400 for number in range(5)]
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:
@@ -128,7 +128,7 @@ async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fail
         with pytest.raises(RuntimeError, match="broken"):
             await ask(replica, mode="answer", debias="rotations", choices=choices)
         engine.gate.set()
-        await nothing_left(replica, engine)
+        await check_nothing_left(replica, engine)
 
 
 async def test_a_rotation_that_does_not_fit_refuses_the_question(
@@ -146,11 +146,11 @@ async def test_a_rotation_that_does_not_fit_refuses_the_question(
                 refused += 1
     assert refused
     engine.context_length = 4096
-    await nothing_left(replica, engine)
+    await check_nothing_left(replica, engine)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_storm_of_clients_that_leave_loses_nothing(
+async def test_a_storm_of_leaving_clients_leaks_nothing(
     replica: Replica, engine: ScriptedEngine, seed: int
 ) -> None:
     """Hundreds of clients leave at any moment: queued, reading, reasoning, streaming, rotated, or in a batch."""
@@ -169,7 +169,7 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
         async for _ in replica.mcq.stream(question(**changes())):
             pass
 
-    async def one() -> object:
+    async def ask_at_random() -> object:
         kind = chance.randrange(4)
         if kind == 0:
             await streamed()
@@ -178,7 +178,7 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
             return await replica.mcq.answers([question(**changes()) for _ in range(3)])
         return await ask(replica, **changes())
 
-    tasks = [asyncio.create_task(one()) for _ in range(300)]
+    tasks = [asyncio.create_task(ask_at_random()) for _ in range(300)]
     leaving = chance.sample(tasks, 250)
     for task in leaving:
         await asyncio.sleep(chance.choice([0, 0, 0, 0.001, 0.004]))
@@ -188,6 +188,6 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
     assert not {kind for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, EXPECTED)}, (
         kinds
     )
-    stayed = [outcome for task, outcome in zip(tasks, outcomes, strict=True) if task not in leaving]
-    assert not [outcome for outcome in stayed if isinstance(outcome, BaseException)]
-    await nothing_left(replica, engine)
+    remaining = [outcome for task, outcome in zip(tasks, outcomes, strict=True) if task not in leaving]
+    assert not [outcome for outcome in remaining if isinstance(outcome, BaseException)]
+    await check_nothing_left(replica, engine)

@@ -1,4 +1,4 @@
-"""The use case over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
+"""The MCQ use case over HTTP with a scripted engine: modes, streams, batches, abstention and debiasing."""
 
 import asyncio
 import json
@@ -20,22 +20,22 @@ Events = list[tuple[str, dict[str, Any]]]
 
 
 def events_of(text: str) -> Events:
-    """The events of a stream: (name, data)."""
+    """Return the events of a stream as (name, data)."""
     blocks = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
-async def streamed(client: httpx.AsyncClient, **more: Any) -> Events:
-    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **more})
+async def streamed(client: httpx.AsyncClient, **fields: Any) -> Events:
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **fields})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
     return events_of(response.text)
 
 
-async def test_explain_streams_the_answer_first_and_then_its_reasoning(
+async def test_mode_explain_streams_the_answer_first_and_then_its_reasoning(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The deltas join to the reasoning; the last event is the whole answer."""
+    """The deltas join to the reasoning, and the last event is the whole answer."""
     replica.load()
     events = await streamed(client, mode="explain")
     assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
@@ -52,7 +52,7 @@ async def test_explain_streams_the_answer_first_and_then_its_reasoning(
     assert replica.texts.forced == [' B\nreasoning: "']
 
 
-async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_mode_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
     """The answer is scored after the reasoning and its forced closing quote."""
     replica.load()
     events = await streamed(client, mode="reason")
@@ -73,7 +73,7 @@ async def test_the_accept_header_can_ask_for_a_stream(replica: Replica, client: 
 async def test_a_failure_before_the_stream_is_a_plain_problem(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """It has its own status, so a client need not read the stream."""
+    """It has its own status, so a client need not read a stream."""
     replica.texts.error = EngineFailed("The engine's server can't be reached.")
     replica.load()
     response = await client.post(ANSWER, json={**QUESTION, "stream": True})
@@ -82,7 +82,7 @@ async def test_a_failure_before_the_stream_is_a_plain_problem(
 
 
 async def test_a_failure_in_the_stream_is_its_last_event(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is counted, and shows no internals."""
+    """It is counted and shows no internals."""
     replica.texts.fails_after = 1
     replica.load()
     events = await streamed(client)
@@ -108,8 +108,10 @@ async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client
     assert events[-1][1]["type"].endswith("/deadline-exceeded")
 
 
-async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The answer still has its probabilities; a request's own minimum comes before the service's."""
+async def test_the_service_abstains_below_the_minimum_confidence(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The answer still has its probabilities; a request's own minimum overrides the service's."""
     replica.load(min_confidence=0.8)
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
     assert (body["answer"], body["abstained"]) == (None, True)
@@ -142,28 +144,28 @@ class BiasedText(FakeText):
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         lines = self._prompt.choices.splitlines()
         self._texts.scored.append(self._prompt.choices)  # type: ignore[attr-defined]
-        likes = [
+        weights = [
             (4.0 if line.endswith("apple") else 1.0) * (8.0 if line.startswith("A") else 1.0)
             for line in lines
         ]
-        return [math.log(like / sum(likes)) for like in likes]
+        return [math.log(weight / sum(weights)) for weight in weights]
 
 
 async def test_rotations_cancel_a_preferred_letter(client: httpx.AsyncClient, replica: Replica) -> None:
-    """In its own order alone the model is wrong; over all rotations the letter does not count."""
+    """In its own order alone the model is wrong; over all rotations its preference for a letter cancels out."""
     replica.texts = Biased()
     replica.load()
-    asked = {**QUESTION, "mode": "answer"}
-    assert (await client.post(ANSWER, json=asked)).json()["answer"]["label"] == "A"
-    body = (await client.post(ANSWER, json={**asked, "debias": "rotations"})).json()
+    question = {**QUESTION, "mode": "answer"}
+    assert (await client.post(ANSWER, json=question)).json()["answer"]["label"] == "A"
+    body = (await client.post(ANSWER, json={**question, "debias": "rotations"})).json()
     assert body["answer"]["text"] == "apple"
     assert [each["probability"] for each in body["probabilities"]] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
     assert body["usage"] == {"prompt_tokens": 90, "completion_tokens": 0, "cached_tokens": 70}
 
 
-def calibrated(**more: Any) -> Calibration:
+def calibrated(**fields: Any) -> Calibration:
     """Return a calibration for three choices."""
-    measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **more)
+    measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **fields)
     return Calibration(choices={3: measured}, prompt_digest=plain_form(5).digest)
 
 
@@ -173,24 +175,24 @@ async def test_an_uncertain_question_is_asked_in_a_second_order(
     """As A, the wrong choice scores twice as high as the right one; in the second order it is not A."""
     replica.texts = texts = Biased()
     replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=0.5)))
-    asked = {**QUESTION, "mode": "answer"}
-    body = (await client.post(ANSWER, json=asked)).json()
+    question = {**QUESTION, "mode": "answer"}
+    body = (await client.post(ANSWER, json=question)).json()
     assert body["answer"]["text"] == "apple"
     assert texts.scored == ["A. stone\nB. apple\nC. car", "A. apple\nB. car\nC. stone"]
     assert body["usage"]["prompt_tokens"] == 60
 
 
 @pytest.mark.parametrize(
-    ("more", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
+    ("fields", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
 )
-async def test_a_clear_question_or_another_debias_or_mode_is_not_asked_again(
-    client: httpx.AsyncClient, replica: Replica, more: dict[str, str], margin: float
+async def test_clear_questions_and_other_modes_or_debiasing_need_no_second_order(
+    client: httpx.AsyncClient, replica: Replica, fields: dict[str, str], margin: float
 ) -> None:
     """Its own order leaves a margin of 4/13."""
     replica.texts = texts = Biased()
     replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=margin)))
-    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **more})).json()
-    rotated = more.get("debias") == "rotations"
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **fields})).json()
+    rotated = fields.get("debias") == "rotations"
     assert body["answer"]["text"] == ("apple" if rotated else "stone")
     assert len(texts.scored) == (3 if rotated else 1)
 
@@ -199,7 +201,7 @@ async def test_a_clear_question_or_another_debias_or_mode_is_not_asked_again(
 async def test_an_answer_by_a_letter_alone_is_explained_in_its_own_text(
     client: httpx.AsyncClient, replica: Replica, stream: bool
 ) -> None:
-    """The answer is the same as without reasoning; the explanation's prompt has examples of reasoning."""
+    """The answer is the same as without reasoning; the prompt for the explanation has examples of reasoning."""
     replica.load(debias="prior", calibration=calibrated())
     if stream:
         events = await streamed(client, mode="explain")
@@ -224,7 +226,7 @@ async def test_reasoning_first_has_its_own_prompt_whatever_the_calibration(
 
 
 async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A question that can't be answered has its own problem; the others have answers."""
+    """A question that can't be answered has its own problem, and the others have answers."""
     replica.load(max_queued=256)
     replica.texts.pieces = ["x" * 3]
     questions = [{**QUESTION, "question": f"Which of {number}?", "mode": "answer"} for number in range(256)]
@@ -241,7 +243,7 @@ async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.
 async def test_a_defect_in_one_question_is_that_questions_problem(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others of its batch are answered; the log says more, and the client gets no inner detail."""
+    """The other questions of the batch are answered; the log has the details and the client gets none."""
     replica.load()
     replica.texts.broken = "What?"
     questions = [QUESTION, {**QUESTION, "question": "What?"}, QUESTION]
@@ -256,7 +258,7 @@ async def test_a_defect_in_one_question_is_that_questions_problem(
 
 
 async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is overload and not a defect: in a whole response, as an event of a stream, and in a batch."""
+    """A whole response, an event of a stream and a batch report it as overload and not as a defect."""
     replica.load()
     replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
     for stream in (False, True):
@@ -273,7 +275,7 @@ async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: 
 
 
 async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Even a large one is answered completely, and others are admitted beside it."""
+    """A large batch is answered completely, and others are admitted beside it."""
     replica.texts.gate.clear()
     replica.load(max_queued=4, max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
@@ -290,7 +292,7 @@ async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: htt
 async def test_batches_sent_together_are_answered_whole(
     replica: Replica, client: httpx.AsyncClient, mode: str
 ) -> None:
-    """Four batches of 64 questions with 8 places in the queue, and single questions beside them."""
+    """Four batches of 64 questions arrive at 8 places in the queue, with single questions beside them."""
     replica.load(max_queued=8, max_active=2)
     body = {"questions": [{**QUESTION, "mode": mode}] * 64}
     batches = [asyncio.create_task(client.post(ANSWERS, json=body)) for _ in range(4)]
@@ -304,7 +306,7 @@ async def test_batches_sent_together_are_answered_whole(
 async def test_a_single_question_waits_for_one_of_each_batch_at_most(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """So does each batch's next question: they take turns."""
+    """The next question of each batch waits as long: batches and questions take turns."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
 
@@ -328,11 +330,11 @@ async def test_a_single_question_waits_for_one_of_each_batch_at_most(
 async def test_a_batch_is_refused_as_a_whole_if_the_queue_is_full(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The refusal has the time to wait; one question runs, two may wait."""
+    """The refusal says how long to wait; one question runs and two may wait."""
     replica.texts.gate.clear()
     replica.load(max_queued=2, max_active=1)
     others = [asyncio.create_task(client.post(ANSWER, json=QUESTION))]
-    await until(lambda: replica.texts.read)  # from then on it does not count as queued
+    await until(lambda: replica.texts.read)  # from then on the question does not count as queued
     others += [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(2)]
     await until(lambda: replica.admission.pending == 3)
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * 2})
@@ -345,7 +347,7 @@ async def test_a_batch_is_refused_as_a_whole_if_the_queue_is_full(
 async def test_a_batch_during_the_drain_has_the_answers_that_had_started(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The later questions have a problem each, so that the response is in time."""
+    """Each later question has a problem, so that the response is in time."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 5}))
@@ -359,7 +361,7 @@ async def test_a_batch_during_the_drain_has_the_answers_that_had_started(
 
 
 async def test_a_batch_has_a_limit_of_work(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The limit is in characters, counted once for each reading; without rotations a body can't exceed it."""
+    """The limit counts characters once per reading, so only rotations can exceed it."""
     replica.load()
     choices = [f"{number}" + "x" * 700 for number in range(26)]
     questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
@@ -377,7 +379,7 @@ async def test_a_batch_has_a_limit_of_work(replica: Replica, client: httpx.Async
 async def test_a_batch_has_one_to_256_questions(
     replica: Replica, client: httpx.AsyncClient, count: int
 ) -> None:
-    """A larger one is refused as a whole, before any computation."""
+    """A larger batch is refused as a whole, before any computation."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * count})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/questions")
@@ -399,7 +401,7 @@ async def test_a_batch_has_one_to_256_questions(
 async def test_a_malformed_question_of_a_batch_has_the_same_problem_as_alone(
     replica: Replica, client: httpx.AsyncClient, bad: dict[str, Any]
 ) -> None:
-    """The problem is at its place; the others are answered."""
+    """The problem is at the question's place, and the other questions are answered."""
     replica.load()
     alone = await client.post(ANSWER, json=bad)
     assert alone.status_code == 422
@@ -415,7 +417,7 @@ async def test_a_malformed_question_of_a_batch_has_the_same_problem_as_alone(
 async def test_an_item_that_is_not_a_question_does_not_spoil_a_batch(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Each such item has its own problem."""
+    """Each of these items has its own problem."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [None, 3, [], QUESTION]})
     problems = [each["problem"] and each["problem"]["status"] for each in response.json()["results"]]
@@ -429,16 +431,16 @@ def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
     assert orders[0] == list(range(count))
     for letter in range(count):
         assert sorted(order[letter] for order in orders) == list(range(count))
-    liking, worth = (
-        [math.log(1 + choice) for choice in range(count)],
-        [0.3 * letter for letter in range(count)],
-    )
-    scores = [[liking[choice] + worth[letter] for letter, choice in enumerate(order)] for order in orders]
-    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(liking))
+    by_choice = [math.log(1 + choice) for choice in range(count)]
+    by_letter = [0.3 * letter for letter in range(count)]
+    scores = [
+        [by_choice[choice] + by_letter[letter] for letter, choice in enumerate(order)] for order in orders
+    ]
+    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(by_choice))
 
 
 def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:
-    """If it is confident enough."""
+    """It answers if it is confident enough."""
     options = [Option("X", "one"), Option("Y", "two")]
     decided = decide(options, [0.5, 0.5], min_confidence=0.5)
     assert decided.answer is not None

@@ -1,3 +1,5 @@
+"""A package index for the model store's tests."""
+
 from pathlib import Path
 
 import pytest
@@ -6,5 +8,5 @@ from tests.service.model_store import tiny
 
 @pytest.fixture
 def index(tmp_path: Path) -> tiny.Index:
-    """A package index with the tiny model."""
+    """Return a package index with the tiny model."""
     return tiny.make_index(tmp_path / "index")

@@ -1,4 +1,4 @@
-"""A hub on the loopback address: one repository, one commit, and the part of the protocol that downloads use."""
+"""A hub on the loopback address: one repository, one commit, and the protocol that downloads use."""
 
 import hashlib
 import json
@@ -35,11 +35,11 @@ class HubServer:
     endpoint: str = ""
 
     def files(self) -> list[Path]:
-        """The repository's files."""
+        """Return the repository's files."""
         return sorted(self.folder.iterdir())
 
     def info(self) -> bytes:
-        """The hub's description of the repository."""
+        """Return the hub's description of the repository."""
         siblings = []
         for path in self.files():
             data = path.read_bytes()
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(hub: HubServer) -> Iterator[HubServer]:
-    """Serve inside the block."""
+    """Serve during the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, hub))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

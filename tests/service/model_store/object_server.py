@@ -40,8 +40,10 @@ class ObjectServer:
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
     def ranges(self, name: str) -> list[str | None]:
-        """The requested ranges of a file, in order."""
-        return [asked for method, path, asked, _ in self.requests if method == "GET" and path.endswith(name)]
+        """Return the requested ranges of a file, in order."""
+        return [
+            range_ for method, path, range_, _ in self.requests if method == "GET" and path.endswith(name)
+        ]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -60,13 +62,13 @@ class _Handler(BaseHTTPRequestHandler):
         range_, match = self.headers.get("Range"), self.headers.get("If-Match")
         objects.requests.append((self.command, self.path, range_, match))
         if objects.refusals:
-            status, more = objects.refusals.pop(0)
-            self._send(status, {"Content-Length": "0", **more}, b"")
+            status, headers = objects.refusals.pop(0)
+            self._send(status, {"Content-Length": "0", **headers}, b"")
             return
         if objects.gone and objects.cut_after is None:
             self.close_connection = True
             return
-        status, headers, body = self._passed_on() if objects.upstream else self._file()
+        status, headers, body = self._forward() if objects.upstream else self._file()
         if objects.as_amazon:
             if status == 200 and match not in {None, headers.get("ETag")}:
                 status, headers, body = 412, {"Content-Length": "0"}, b""
@@ -88,14 +90,14 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
         return 200, {**headers, "Content-Length": str(len(data) - begin)}, data[begin:]
 
-    def _passed_on(self) -> Answer:
+    def _forward(self) -> Answer:
         connection = HTTPConnection(urlsplit(self._objects.upstream).netloc)
         try:
-            # With the original Host: it is signed.
+            # Keep the original Host header: the signature covers it.
             connection.request(self.command, self.path, headers=dict(self.headers))
             response = connection.getresponse()
-            kept = ("ETag", "Content-Length", "Content-Range", "Last-Modified", "Content-Type")
-            headers = {name: value for name in kept if (value := response.getheader(name))}
+            names = ("ETag", "Content-Length", "Content-Range", "Last-Modified", "Content-Type")
+            headers = {name: value for name in names if (value := response.getheader(name))}
             return response.status, headers, response.read()
         finally:
             connection.close()
@@ -120,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(objects: ObjectServer, *, certificate: tuple[Path, Path] | None = None) -> Iterator[ObjectServer]:
-    """Serve inside the block; by TLS, given a certificate for localhost and its key."""
+    """Serve during the block; use TLS if given a certificate for localhost and its key."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, objects))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -15,7 +15,7 @@ package, _, version = arguments[-1].partition("==")
 part = package.removeprefix("tiny-part")
 
 
-def named_in(name: str) -> bool:
+def is_listed_in(name: str) -> bool:
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         return False
@@ -23,10 +23,10 @@ def named_in(name: str) -> bool:
         return part in file.read().split()
 
 
-if named_in("missing"):
+if is_listed_in("missing"):
     sys.exit(f"ERROR: Could not find a version that satisfies the requirement {arguments[-1]}")
 for _attempt in range(600):
-    if not named_in("hold"):
+    if not is_listed_in("hold"):
         break
     time.sleep(0.05)
 shutil.copy(f"{folder}/tiny_part{part}-{version}-py3-none-any.whl", destination)

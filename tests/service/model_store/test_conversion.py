@@ -1,3 +1,5 @@
+"""Conversion of GGUF files and hub models to the engine's weights."""
+
 import json
 from pathlib import Path
 
@@ -27,8 +29,8 @@ def _from_gguf(tmp_path: Path, precision: Precision, *, output: bool = False) ->
 
 def _converted(folder: Path, packaged: PackagedWeights | None, into: Path, precision: Precision) -> Path:
     into.mkdir()
-    found = (folder / packaged.file,) if packaged else tuple(sorted(folder.glob("*.safetensors")))
-    convert(Fetched(folder, found, "sha256:0", packaged), into, precision, _quiet)
+    files = (folder / packaged.file,) if packaged else tuple(sorted(folder.glob("*.safetensors")))
+    convert(Fetched(folder, files, "sha256:0", packaged), into, precision, _quiet)
     return into
 
 
@@ -44,7 +46,7 @@ def test_a_gguf_file_becomes_one_safetensors_file_with_the_dequantised_weights(
         assert torch.equal(state[name], value.to(getattr(torch, precision))), name
 
 
-def test_of_a_tied_matrix_stored_twice_the_finer_copy_is_used(tmp_path: Path) -> None:
+def test_the_finer_copy_of_a_tied_matrix_is_used(tmp_path: Path) -> None:
     state = load_file(_from_gguf(tmp_path, "float32", output=True) / "model.safetensors")
     assert "lm_head.weight" not in state
     finer = tiny.weights(seed=7)["model.embed_tokens.weight"]
@@ -134,7 +136,7 @@ def test_a_sharded_model_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
         _converted(tmp_path / "repository", None, tmp_path / "out", "float32")
 
 
-def test_a_quantised_hub_model_is_refused_by_name_of_its_type(tmp_path: Path) -> None:
+def test_the_refusal_of_a_quantised_hub_model_names_its_type(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     header = json.dumps({"x": {"dtype": "I8", "shape": [1], "data_offsets": [0, 1]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")

@@ -1,4 +1,4 @@
-"""Models from a real S3 server, a web server and a directory: fetch, resume, verify, and report errors."""
+"""Models from a real S3 server, a web server and a directory: fetch, resume, verify and report errors."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ CUT = 30_000
 
 @pytest.fixture(scope="module")
 def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A real S3 server: its buckets' folder, and its address."""
+    """Yield the folder with the buckets of a real S3 server, and the server's URL."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "models").mkdir()
     with s3_server(folder) as url:
@@ -48,7 +48,7 @@ def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
 
 @pytest.fixture
 def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
-    """Its bucket `models`, with this test's own model at `tiny`."""
+    """Return the bucket `models` with this test's own model at `tiny`."""
     folder = buckets[0] / "models"
     shutil.rmtree(folder / "tiny", ignore_errors=True)
     tiny.make_answering(folder / "tiny")
@@ -57,7 +57,7 @@ def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """A proxy in front of it, with AWS_* variables of a reader, writing few bytes at a time."""
+    """Yield a proxy in front of the S3 server, with a reader's AWS_* variables; it writes few bytes at a time."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     with serving(ObjectServer(upstream=buckets[1])) as server:
         only_variables(monkeypatch, server.url)
@@ -66,7 +66,7 @@ def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ensure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreparedModel]:
-    """Prepares a model in the test's own store, with two attempts if no data comes."""
+    """Return a function that prepares a model in the test's store, with two attempts if no data comes."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
 
     def prepare(uri: str = "s3://models/tiny", **reference: str) -> PreparedModel:
@@ -83,7 +83,7 @@ def flip(path: Path) -> None:
 
 @pytest.mark.usefixtures("s3")
 async def test_a_replica_answers_with_a_model_from_s3(tmp_path: Path, replica: Replica) -> None:
-    """It reports the model's address."""
+    """The replica reports the model's address."""
     settings = Settings(model_uri="s3://models/tiny", model_cache=tmp_path, default_mode="answer")
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
     async with replica.client() as client:
@@ -102,22 +102,22 @@ def test_a_prepared_model_needs_no_network(
 ) -> None:
     model = ensure()
     assert (model.uri, model.digest) == ("s3://models/tiny", tiny.digest(bucket / "tiny"))
-    seen = len(s3.requests)
+    requests_before = len(s3.requests)
     assert ensure("s3://models/tiny/") == model
     assert ensure(digest=model.digest) == model
-    assert len(s3.requests) == seen
+    assert len(s3.requests) == requests_before
 
 
 def test_the_same_files_elsewhere_are_another_model(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Otherwise the store would not find it again under its own address."""
+    """Otherwise the store would not find the model again under its own address."""
     shutil.copytree(bucket / "tiny", bucket / "copies/tiny", dirs_exist_ok=True)
     models = [ensure(), ensure("s3://models/copies/tiny")]
     assert models[0].digest == models[1].digest
-    seen = len(s3.requests)
+    requests_before = len(s3.requests)
     assert [ensure(), ensure("s3://models/copies/tiny")] == models
-    assert len(s3.requests) == seen
+    assert len(s3.requests) == requests_before
 
 
 @pytest.mark.usefixtures("s3")
@@ -126,9 +126,9 @@ def test_a_model_in_shards_is_fetched_by_its_index(
 ) -> None:
     whole = load_file(bucket / "tiny" / WEIGHTS)
     tiny.shard(bucket / "tiny")
-    found = load_file(ensure().path / WEIGHTS)
-    assert found.keys() == whole.keys() - {"lm_head.weight"}
-    assert all(found[name].equal(whole[name]) for name in found)
+    fetched = load_file(ensure().path / WEIGHTS)
+    assert fetched.keys() == whole.keys() - {"lm_head.weight"}
+    assert all(fetched[name].equal(whole[name]) for name in fetched)
 
 
 @pytest.mark.usefixtures("s3")
@@ -136,7 +136,7 @@ def test_a_model_in_shards_is_fetched_by_its_index(
 def test_an_index_with_other_names_is_refused(
     bucket: Path, ensure: Callable[..., PreparedModel], listed: object
 ) -> None:
-    """Especially a path outside the directory."""
+    """A path outside the directory is refused in particular."""
     index = {"weight_map": {"a": listed}} if listed else {}
     (bucket / "tiny/model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(DigestMismatch, match=r"index\.json of s3://models/tiny is damaged"):
@@ -178,7 +178,7 @@ def test_a_model_without_weights_is_reported(bucket: Path, ensure: Callable[...,
 def test_wrong_credentials_are_reported(
     ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """With S3's own code, and the variables to check."""
+    """The error has S3's own code and the variables to check."""
     monkeypatch.setenv(name, "wrong")
     with pytest.raises(AccessDenied, match=r"s3://models/tiny denies access .*403.*: [A-Z]\w+.*AWS_REGION"):
         ensure()
@@ -215,21 +215,23 @@ def test_a_broken_connection_is_restored_and_continues(
     assert (second or "").startswith(f"bytes={CUT}-")
 
 
-def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
+def test_a_download_continues_by_range_after_the_server_was_gone(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """Only if the object is still the same."""
+    """This requires that the object is still the same."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable, match="run this again: the downloaded data is kept"):
         ensure()
     [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
-    kept = partial.stat().st_size
-    assert CUT - 1000 <= kept <= CUT
+    size = partial.stat().st_size
+    assert CUT - 1000 <= size <= CUT
     s3.gone = False
     s3.requests.clear()
     assert ensure().digest == tiny.digest(bucket / "tiny")
-    [(_, _, asked, match)] = [each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)]
-    assert asked == f"bytes={kept}-"
+    [(_, _, requested_range, match)] = [
+        each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)
+    ]
+    assert requested_range == f"bytes={size}-"
     assert match
     assert not [path for method, path, _, _ in s3.requests if method == "GET" and "tokenizer" in path]
 
@@ -237,30 +239,31 @@ def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
 def test_a_killed_process_is_continued(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """A real process, with its real writes."""
+    """This is a real process with real writes."""
     tiny.make_repository(bucket / "tiny", vocabulary=10_000)
     s3.cut_after = 1 << 20
     s3.hold.clear()
-    where = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
-    with subprocess.Popen([*tiny.FETCH, *where], stderr=subprocess.DEVNULL) as process:
-        until = time.monotonic() + 60
+    arguments = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
+    with subprocess.Popen([*tiny.FETCH, *arguments], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
         while (
-            not (found := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")]) or not found[0].stat().st_size
+            not (partial := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")])
+            or not partial[0].stat().st_size
         ):
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         process.kill()
-    kept = found[0].stat().st_size
+    size = partial[0].stat().st_size
     s3.hold.set()
     s3.requests.clear()
     assert ensure().digest == tiny.digest(bucket / "tiny")
-    assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
+    assert s3.ranges(WEIGHTS) == [f"bytes={size}-"]
 
 
-def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
+def test_without_ranges_the_whole_file_is_fetched_again(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Such as rclone's own, and others built on gofakes3."""
+    """rclone's server and others built on gofakes3 have no ranges."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -268,10 +271,10 @@ def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
     assert ensure().digest == tiny.digest(bucket / "tiny")
 
 
-def test_old_and_new_are_never_mixed(
+def test_an_old_and_a_new_object_are_never_mixed(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """If an object is replaced by another of the same size during the download, all of it is fetched again."""
+    """If another object of the same size replaces an object during the download, all of it is fetched again."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -338,7 +341,7 @@ def test_incomplete_weights_are_refused_without_a_digest_too(
 def test_a_full_disk_is_reported_and_the_download_is_kept(
     ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """The kernel reports it: the weights are written to /dev/full."""
+    """The kernel reports it, because the weights are written to /dev/full."""
     into = tmp_path / "store/.work" / DirectorySource(ModelRef("s3://models/tiny")).offer().key
     into.mkdir(parents=True)
     (into / f"{WEIGHTS}.partial").symlink_to("/dev/full")
@@ -349,7 +352,7 @@ def test_a_full_disk_is_reported_and_the_download_is_kept(
 
 @pytest.mark.usefixtures("s3")
 def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Index, tmp_path: Path) -> None:
-    """Known by its name, and verified."""
+    """The file is known by its name, and verified."""
     for folder in ("quantised", "damaged"):
         (bucket / folder).mkdir(exist_ok=True)
         shutil.copy(index.folder / index.weights.file, bucket / folder)
@@ -363,7 +366,7 @@ def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Ind
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """A web server with the model at /team/tiny."""
+    """Yield a web server with the model at /team/tiny."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     tiny.make_repository(tmp_path / "web/team/tiny")
     with serving(ObjectServer(tmp_path / "web")) as server:
@@ -377,16 +380,16 @@ def test_a_model_is_fetched_from_a_web_server_and_continued_by_ranges(
     with pytest.raises(SourceUnreachable, match="check the address"):
         ensure(f"{web.url}/team/tiny")
     [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
-    kept = partial.stat().st_size
+    size = partial.stat().st_size
     web.gone = False
     model = ensure(f"{web.url}/team/tiny/")
     assert model.digest == tiny.digest(web.folder / "team/tiny" if web.folder else Path())
     assert model.name == f"{web.url.removeprefix('http://')}/team/tiny"
-    assert web.ranges(WEIGHTS)[-1] == f"bytes={kept}-"
+    assert web.ranges(WEIGHTS)[-1] == f"bytes={size}-"
 
 
 def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..., PreparedModel]) -> None:
-    """Without them the rest may be of another file."""
+    """Without them the rest could belong to another file."""
     web.etags = False
     web.cut_after = CUT
     ensure(f"{web.url}/team/tiny")
@@ -419,15 +422,15 @@ def test_https_uses_the_machines_trusted_certificates(
 
 
 def test_a_model_in_a_directory_is_only_read(tmp_path: Path, ensure: Callable[..., PreparedModel]) -> None:
-    """Such as a mounted volume."""
+    """An example is a mounted volume."""
     tiny.make_repository(tmp_path / "volume/tiny")
     before = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
     model = ensure(f"file://{tmp_path}/volume/tiny")
     assert model.digest == tiny.digest(tmp_path / "volume/tiny")
     assert model.name == f"{tmp_path}/volume/tiny".lstrip("/")
     after = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
-    assert {path: found.st_mtime_ns for path, found in after.items()} == {
-        path: found.st_mtime_ns for path, found in before.items()
+    assert {path: status.st_mtime_ns for path, status in after.items()} == {
+        path: status.st_mtime_ns for path, status in before.items()
     }
 
 

@@ -1,3 +1,5 @@
+"""The command that fetches a model: its output and its errors."""
+
 import io
 import subprocess
 from pathlib import Path
@@ -45,7 +47,7 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert err.count("\n") == 1
 
 
-def test_away_from_a_terminal_progress_is_a_line_every_few_seconds() -> None:
+def test_without_a_terminal_progress_is_a_line_every_few_seconds() -> None:
     stream, times = io.StringIO(), iter([0.0, 0.0, 1.0, 2.0, 7.5])
     report = line_progress(stream, clock=lambda: next(times))
     report(Stage.FETCHING, 0.0, "weights")

@@ -1,3 +1,5 @@
+"""Models from a hub: revisions, resumed downloads and checksums."""
+
 import json
 from pathlib import Path
 
@@ -16,7 +18,7 @@ REF = ModelRef("hf://acme/tiny")
 
 @pytest.fixture
 def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A hub with the tiny model."""
+    """Yield a hub with the tiny model."""
     tiny.make_repository(tmp_path / "repository")
     with serving(HubServer(tmp_path / "repository")) as server:
         yield server
@@ -30,12 +32,12 @@ def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: 
     model = _store(tmp_path, hub).ensure(REF, "float32")
     assert model.revision == COMMIT
     assert model.digest == tiny.digest(hub.folder)
-    asked = {path.rpartition("/")[2] for path, _ in hub.requests}
-    assert "model.safetensors" in asked
-    assert "README.md" not in asked
-    seen = len(hub.requests)
+    requested = {path.rpartition("/")[2] for path, _ in hub.requests}
+    assert "model.safetensors" in requested
+    assert "README.md" not in requested
+    requests_before = len(hub.requests)
     assert _store(tmp_path, hub).ensure(ModelRef("hf://acme/tiny", COMMIT), "float32") == model
-    assert len(hub.requests) == seen, "a prepared model needs no network"
+    assert len(hub.requests) == requests_before, "a prepared model needs no network"
 
 
 def test_a_download_continues_after_a_broken_connection(tmp_path: Path, hub: HubServer) -> None:
@@ -45,7 +47,7 @@ def test_a_download_continues_after_a_broken_connection(tmp_path: Path, hub: Hub
     with pytest.raises(SourceUnreachable, match="7000 bytes"):
         source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     fetched = source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
-    ranges = [asked for path, asked in hub.requests if path.endswith("model.safetensors")]
+    ranges = [range_ for path, range_ in hub.requests if path.endswith("model.safetensors")]
     assert ranges == [None, "bytes=7000-"]
     assert fetched.weights[0].read_bytes() == (hub.folder / "model.safetensors").read_bytes()
 
@@ -61,7 +63,7 @@ def test_an_earlier_process_is_continued_and_whole_files_are_not_fetched_again(
         source = HubSource(REF, endpoint=hub.endpoint)
         source.offer()
         source.fetch(into, lambda _fraction, _detail: None)
-    assert [asked for path, asked in hub.requests if path.endswith("model.safetensors")] == ["bytes=9000-"]
+    assert [range_ for path, range_ in hub.requests if path.endswith("model.safetensors")] == ["bytes=9000-"]
 
 
 def test_a_file_without_the_stated_checksum_is_refused_and_deleted(tmp_path: Path, hub: HubServer) -> None:
@@ -81,7 +83,7 @@ def test_another_digest_is_refused_before_any_weights_are_fetched(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
 def test_the_digest_covers_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
-    """Another tokenizer makes another model of the same weights: it is refused like other weights."""
+    """Equal weights with another tokenizer are another model, which is refused like other weights."""
     correct = tiny.digest(hub.folder)
     assert (
         _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=correct), "float32").digest
@@ -141,7 +143,7 @@ def test_without_pip_the_error_says_to_install_it(monkeypatch: pytest.MonkeyPatc
 def test_auto_prepares_a_model_without_int8_in_floats(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fetched once, and found again; int8 by name is refused."""
+    """The model is fetched once and found again; an explicit int8 is refused."""
     monkeypatch.setattr(store, "resolve", lambda choice: "int8" if choice == "auto" else choice)
     config = hub.folder / "config.json"
     config.write_text(
@@ -151,8 +153,8 @@ def test_auto_prepares_a_model_without_int8_in_floats(
     assert model.precision == best_float()
     downloads = [path for path, _ in hub.requests if path.endswith("model.safetensors")]
     assert len(downloads) == 1
-    seen = len(hub.requests)
+    requests_before = len(hub.requests)
     assert _store(tmp_path, hub).ensure(REF, "auto") == model
-    assert len(hub.requests) == seen
+    assert len(hub.requests) == requests_before
     with pytest.raises(UnsupportedArchitecture, match="llama"):
         _store(tmp_path, hub).ensure(REF, "int8")

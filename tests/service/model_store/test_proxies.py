@@ -1,4 +1,4 @@
-"""Models through a proxy that alone knows the sources' hosts."""
+"""Models through a proxy; only the proxy knows the hosts of the sources."""
 
 import os
 import shutil
@@ -20,21 +20,21 @@ from tests.support.s3_server import s3_server, variables
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """A forward proxy for plain HTTP, which sends every host to this machine."""
+    """A forward proxy for plain HTTP that sends every host to this machine."""
 
     hosts: ClassVar[set[str | None]] = set()
 
     def do_GET(self) -> None:
-        self._pass_on()
+        self._forward()
 
     def do_HEAD(self) -> None:
-        self._pass_on()
+        self._forward()
 
-    def _pass_on(self) -> None:
-        asked = urlsplit(self.path)
-        self.hosts.add(asked.hostname)
-        upstream = HTTPConnection("127.0.0.1", asked.port or 80)
-        path = asked.path + (f"?{asked.query}" if asked.query else "")
+    def _forward(self) -> None:
+        target = urlsplit(self.path)
+        self.hosts.add(target.hostname)
+        upstream = HTTPConnection("127.0.0.1", target.port or 80)
+        path = target.path + (f"?{target.query}" if target.query else "")
         upstream.request(self.command, path, headers=dict(self.headers))
         response = upstream.getresponse()
         body = response.read()
@@ -65,13 +65,13 @@ def proxy() -> Iterator[str]:
 
 
 def elsewhere(url: str) -> str:
-    """The address under a host that no resolver knows."""
+    """Return the address with a host that no resolver knows."""
     return url.replace("127.0.0.1", "models.invalid")
 
 
 @contextmanager
 def source(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A model's URI, and the environment for fetching it."""
+    """Yield a model's URI and the environment to fetch it."""
     tiny.make_repository(folder / "models/tiny")
     if kind == "hub":
         with hub_server.serving(HubServer(folder / "models/tiny")) as hub:
@@ -88,7 +88,7 @@ def source(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def test_each_source_is_reached_through_the_proxy_of_the_environment(
     kind: str, proxy: str, tmp_path: Path
 ) -> None:
-    """As `podTemplate.env` sets it."""
+    """`podTemplate.env` sets this environment."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with source(kind, tmp_path) as (uri, environment):
         done = subprocess.run(

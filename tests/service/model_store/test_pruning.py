@@ -1,4 +1,4 @@
-"""The store deletes unused models, and nothing else: two processes, one folder, real locks."""
+"""The store deletes only unused models: two processes, one folder, real locks."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three models of one size, each in its own directory."""
+    """Return a folder with three models of one size, each in its own directory."""
     for name in "abc":
         tiny.make_repository(tmp_path / "sources" / name)
     return tmp_path
@@ -39,7 +39,7 @@ def ref(folder: Path, name: str) -> ModelRef:
 
 
 def prepared(folder: Path, *names: str) -> list[PreparedModel]:
-    """Unused models, each last used a year after the one before it."""
+    """Prepare unused models, each last used a year after the one before it."""
     models = []
     for number, name in enumerate(names):
         model = Store(folder / "store").ensure(ref(folder, name), "float32")
@@ -49,8 +49,8 @@ def prepared(folder: Path, *names: str) -> list[PreparedModel]:
     return models
 
 
-def there(folder: Path) -> str:
-    """The models of the store, by their names' first letters."""
+def stored_models(folder: Path) -> str:
+    """Return the first letters of the names of the store's models."""
     return "".join(sorted(path.name[0] for path in (folder / "store").glob("*-float32")))
 
 
@@ -68,7 +68,7 @@ _USER = textwrap.dedent(
 
 @contextmanager
 def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a process that ends with the block, or is killed in it."""
+    """Run a process that uses a model until the block ends or kills it."""
     command = [sys.executable, "-c", _USER, str(folder / "store"), ref(folder, name).uri]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -80,7 +80,7 @@ def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[
 
 
 def bound(folder: Path, models: int) -> int:
-    """The size of this many models."""
+    """Return the size of this many models."""
     [size] = {files.disk_usage(path) for path in (folder / "store").glob("a-*")}
     return size * models
 
@@ -91,7 +91,7 @@ def test_above_its_limit_the_store_deletes_the_least_recently_used_and_logs_it(
     a, b = prepared(folder, "a", "b")
     store = Store(folder / "store", limit=bound(folder, 2))
     store.ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "bc"
+    assert stored_models(folder) == "bc"
     assert f"deleted the model {a.path.name} from the cache" in caplog.text
     assert "unused since 2023-11-14T22:13:20" in caplog.text
     assert b.path.is_dir()
@@ -102,37 +102,37 @@ def test_use_makes_a_model_recent(folder: Path) -> None:
     prepared(folder, "a", "b")
     Store(folder / "store").ensure(ref(folder, "a"), "float32").release()
     Store(folder / "store", limit=bound(folder, 2)).ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "ac"
+    assert stored_models(folder) == "ac"
 
 
 def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -> None:
-    """Also if that process is killed; models used before it go first, and then the store stays above its limit."""
+    """Killing that process counts, too. Models used earlier are deleted first, and the store may exceed its limit."""
     prepared(folder, "a", "b")
     store = Store(folder / "store", limit=1)
     with another_process_uses(folder, "a") as process:
         used = store.ensure(ref(folder, "c"), "float32")
-        assert there(folder) == "ac"
+        assert stored_models(folder) == "ac"
         process.kill()
         process.wait()
         store.ensure(ref(folder, "c"), "float32").release()
-    assert there(folder) == "c", "the one that was just asked for is in use"
+    assert stored_models(folder) == "c", "the model that this call prepared is in use"
     used.release()
 
 
 def test_a_store_without_a_limit_deletes_nothing(folder: Path) -> None:
     prepared(folder, "a", "b", "c")
-    assert there(folder) == "abc"
+    assert stored_models(folder) == "abc"
 
 
 def test_a_start_that_finds_its_model_prunes_too(folder: Path) -> None:
     """Otherwise a smaller limit would wait for the next new model."""
     prepared(folder, "a", "b", "c")
     Store(folder / "store", limit=1).ensure(ref(folder, "b"), "float32")
-    assert there(folder) == "b"
+    assert stored_models(folder) == "b"
 
 
 def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
-    """No more than needed, and never a model in use."""
+    """The store deletes no more than needed, and no model in use."""
     prepared(folder, "a", "b")
     size = bound(folder, 1)
     needed = 10 * size + (64 << 20)
@@ -142,15 +142,15 @@ def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
 
     store = Store(folder / "store", free_space=free)
     store.ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "bc"
+    assert stored_models(folder) == "bc"
     with another_process_uses(folder, "b"), another_process_uses(folder, "c"):
         with pytest.raises(NotEnoughSpace):
             store.ensure(ref(folder, "a"), "float32")
-        assert there(folder) == "bc"
+        assert stored_models(folder) == "bc"
 
 
 def test_a_model_that_is_being_deleted_is_not_used(folder: Path) -> None:
-    """A process that needs it prepares it again."""
+    """A process that needs the model prepares it again."""
     [a] = prepared(folder, "a")
     with leases.exclusive(a.path) as free:
         assert free
@@ -172,12 +172,12 @@ def test_models_of_another_release_and_other_folders_are_left_alone(folder: Path
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 3'))
     (folder / "store/mine").mkdir()
     Store(folder / "store", limit=1).ensure(ref(folder, "b"), "float32")
-    assert there(folder) == "ab"
+    assert stored_models(folder) == "ab"
     assert (folder / "store/mine").is_dir()
 
 
 async def test_a_replica_holds_its_model_until_it_ends(folder: Path, replica: Replica) -> None:
-    """And deletes by its setting."""
+    """The replica also prunes, as its setting says."""
     prepared(folder, "b")
     tiny.make_answering(folder / "sources/d")
     settings = Settings(
@@ -187,7 +187,7 @@ async def test_a_replica_holds_its_model_until_it_ends(folder: Path, replica: Re
         model_cache_limit=ByteSize(1024),
     )
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
-    assert there(folder) == "d"
+    assert stored_models(folder) == "d"
     [directory] = (folder / "store").glob("d-*")
     with leases.exclusive(directory) as free:
         assert not free

@@ -1,3 +1,5 @@
+"""A model's URI, revision, digest and precision, and the sources that they select."""
+
 from pathlib import Path
 
 import pytest
@@ -102,7 +104,7 @@ def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_defa
     ],
 )
 def test_an_address_means_one_source(ref: ModelRef, name: str) -> None:
-    """And so one model, whether it is reachable or not."""
+    """An address therefore means one model, whether its source is reachable or not."""
     assert [source.name for source in sources_for(ref)] == [name]
 
 

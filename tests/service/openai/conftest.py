@@ -1,3 +1,5 @@
+"""A replica on a scripted engine for the tests of the OpenAI-compatible API."""
+
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -29,7 +31,7 @@ def unloaded(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
 
 @pytest.fixture
 async def client(unloaded: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a replica whose model writes "so it is." and ends its turn."""
+    """Yield a client of a replica with a model that writes "so it is." and ends its turn."""
     unloaded.load()
     async with unloaded.client() as ready:
         yield ready

@@ -1,3 +1,5 @@
+"""Text completions of the OpenAI-compatible API."""
+
 import asyncio
 import json
 import math
@@ -18,13 +20,13 @@ PROMPT = "Why? <|im_start|>"
 async def complete(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     response = await client.post(PATH, json={"prompt": PROMPT, "temperature": 0, **body})
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    assert (found["object"], found["model"]) == ("text_completion", "fake/model")
-    return found
+    completion: dict[str, Any] = response.json()
+    assert (completion["object"], completion["model"]) == ("text_completion", "fake/model")
+    return completion
 
 
 async def text(client: httpx.AsyncClient, **body: Any) -> tuple[str, str]:
-    """The text of the only choice, and its finish reason."""
+    """Return the text of the only choice and its finish reason."""
     [choice] = (await complete(client, **body))["choices"]
     return choice["text"], choice["finish_reason"]
 
@@ -40,7 +42,7 @@ async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]
 
 
 def failure(response: httpx.Response, status: int, code: str, param: str | None = None) -> str:
-    """The message of an error in OpenAI's form."""
+    """Check an error in OpenAI's form; return its message."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     error = response.json()["error"]
@@ -51,32 +53,32 @@ def failure(response: httpx.Response, status: int, code: str, param: str | None 
 
 
 async def test_text_continues_the_prompt(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
-    """Up to max_tokens; the usage counts the tokens."""
-    found = await complete(client, max_tokens=5)
-    assert found["choices"] == [
+    """The text ends at max_tokens, and the usage counts the tokens."""
+    completion = await complete(client, max_tokens=5)
+    assert completion["choices"] == [
         {"index": 0, "text": WRITTEN[:5], "logprobs": None, "finish_reason": "length"}
     ]
     read = len(tokenizer.encode_trusted(PROMPT))
-    assert found["usage"] == {
+    assert completion["usage"] == {
         "prompt_tokens": read, "completion_tokens": 5, "total_tokens": read + 5,
         "prompt_tokens_details": {"cached_tokens": 0},
     }  # fmt: skip
 
 
 async def test_the_models_own_end_is_not_part_of_the_text(client: httpx.AsyncClient) -> None:
-    """But it counts as a written token."""
-    found = await complete(client)
-    assert (found["choices"][0]["text"], found["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
-    assert found["usage"]["completion_tokens"] == len(WRITTEN) + 1
+    """The end still counts as a written token."""
+    completion = await complete(client)
+    assert (completion["choices"][0]["text"], completion["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
+    assert completion["usage"]["completion_tokens"] == len(WRITTEN) + 1
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3])
 async def test_an_echoed_prompt_is_scored_token_by_token(
     client: httpx.AsyncClient, tokenizer: Tokenizer, limit: int
 ) -> None:
-    """Each token by the logits of the tokens before it, so the first has none; offsets are in characters."""
-    found = await complete(client, echo=True, logprobs=1, max_tokens=limit)
-    [choice] = found["choices"]
+    """The tokens before a token score it, so the first has no score; offsets are in characters."""
+    completion = await complete(client, echo=True, logprobs=1, max_tokens=limit)
+    [choice] = completion["choices"]
     assert choice["text"] == PROMPT + WRITTEN[:limit]
     logprobs = choice["logprobs"]
     prompt = [tokenizer.decode([token]) for token in tokenizer.encode_trusted(PROMPT)]
@@ -87,26 +89,26 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
         at += len(token)
     assert logprobs["token_logprobs"][0] is logprobs["top_logprobs"][0] is None
     for read in range(1, len(logprobs["tokens"])):
-        liked = read >= len(prompt)  # the model's own text
-        others = tokenizer.vocabulary - 1 - liked
-        normaliser = math.log(others + math.exp(read / 100) + (math.exp(LIKED) if liked else 0))
-        expected = (LIKED if liked else 0) - normaliser
+        written = read >= len(prompt)  # the model's own text
+        others = tokenizer.vocabulary - 1 - written
+        normaliser = math.log(others + math.exp(read / 100) + (math.exp(LIKED) if written else 0))
+        expected = (LIKED if written else 0) - normaliser
         assert logprobs["token_logprobs"][read] == pytest.approx(expected, abs=1e-5)
-        top = {logprobs["tokens"][read]: expected} | ({} if liked else {"!": read / 100 - normaliser})
+        top = {logprobs["tokens"][read]: expected} | ({} if written else {"!": read / 100 - normaliser})
         assert logprobs["top_logprobs"][read] == pytest.approx(top, abs=1e-5)
-    assert found["usage"]["completion_tokens"] == limit
+    assert completion["usage"]["completion_tokens"] == limit
 
 
 async def test_an_echo_without_scores_computes_nothing(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """If there is nothing to write either."""
+    """This holds if there is nothing to write either."""
     assert await text(client, echo=True, max_tokens=0) == (PROMPT, "length")
     assert engine.steps == []
 
 
 async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
-    """Each has its choice, in the prompts' order, the same for text and for tokens."""
+    """Each prompt has its choice, in the prompts' order, and tokens give the same as text."""
     prompts = ["a", "bb", "ccc <|im_end|>"]
     tokens = [tokenizer.encode_trusted(prompt) for prompt in prompts]
     parameters = {"echo": True, "logprobs": 2, "max_tokens": 2}
@@ -127,7 +129,7 @@ async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, toke
 async def test_text_ends_before_the_first_stop(
     client: httpx.AsyncClient, engine: ScriptedEngine, stop: object, left: str
 ) -> None:
-    """Whole or streamed; a partial match is not lost, and no step runs after a stop."""
+    """This holds whole and streamed; a partial match is not lost, and no step runs after a stop."""
     assert await text(client, stop=stop) == (left, "stop")
     steps = len(engine.steps)
     streamed = await chunks(client, stop=stop)
@@ -137,7 +139,7 @@ async def test_text_ends_before_the_first_stop(
 
 
 async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> None:
-    """With the same log-probabilities; the usage comes last, if asked for."""
+    """The log-probabilities are equal, too, and the usage comes last if requested."""
     parameters: dict[str, Any] = {"echo": True, "logprobs": 3, "max_tokens": 6}
     whole = await complete(client, **parameters)
     streamed = await chunks(client, stream_options={"include_usage": True}, **parameters)
@@ -154,7 +156,7 @@ async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> 
 async def test_a_character_of_several_tokens_is_not_split(
     client: httpx.AsyncClient, engine: ScriptedEngine, tokenizer: Tokenizer
 ) -> None:
-    """The tokens show its bytes, in OpenAI's form; the text has it once it is complete."""
+    """The tokens show its bytes in OpenAI's form; the text has the character once it is complete."""
     engine.script = tokenizer.encode_trusted("x🙂é")
     assert await text(client) == ("x🙂é", "stop")
     streamed = await chunks(client, logprobs=0)
@@ -170,11 +172,11 @@ async def test_a_character_of_several_tokens_is_not_split(
 
 
 async def test_a_seed_makes_sampling_reproducible(client: httpx.AsyncClient) -> None:
-    """At a high temperature texts differ, but not those of one seed; at 0 they never do."""
-    seen = {seed: (await text(client, temperature=2, seed=seed))[0] for seed in range(6)}
-    assert len(set(seen.values())) > 3
-    for seed, found in seen.items():
-        assert (await text(client, temperature=2, seed=seed))[0] == found
+    """At a high temperature texts differ unless their seeds are equal; at 0 they never differ."""
+    samples = {seed: (await text(client, temperature=2, seed=seed))[0] for seed in range(6)}
+    assert len(set(samples.values())) > 3
+    for seed, sampled in samples.items():
+        assert (await text(client, temperature=2, seed=seed))[0] == sampled
     assert {(await text(client, temperature=0, seed=seed))[0] for seed in range(3)} == {WRITTEN}
 
 
@@ -198,7 +200,7 @@ async def test_a_seed_makes_sampling_reproducible(client: httpx.AsyncClient) -> 
 async def test_unsupported_parameters_are_refused_in_openais_form(
     client: httpx.AsyncClient, body: dict[str, Any], param: str, says: str
 ) -> None:
-    """With the parameter; a parameter that changes the meaning is never ignored."""
+    """The error names the parameter; a parameter that changes the meaning is never ignored."""
     message = failure(await client.post(PATH, json=body), 400, "invalid_value", param)
     assert says in message
 
@@ -217,7 +219,7 @@ async def test_neutral_parameters_are_accepted(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_prompt_that_does_not_fit_reports_both_numbers(client: httpx.AsyncClient) -> None:
-    """With OpenAI's own code, which clients look for."""
+    """The error has OpenAI's own code, which clients look for."""
     response = await client.post(PATH, json={"prompt": "a" * 4000, "max_tokens": 100})
     message = failure(response, 400, "context_length_exceeded", "prompt")
     assert "4000" in message
@@ -241,7 +243,7 @@ async def test_one_request_has_limits(
     param: str | None,
     says: list[str],
 ) -> None:
-    """On tokens and on log-probabilities; the refusal says how many, and what to do, and comes before any work."""
+    """Tokens and log-probabilities are limited; the refusal has the number and a remedy, and precedes any work."""
     response = await client.post(PATH, json={"temperature": 0, **body})
     if param is None:
         assert response.status_code == 200
@@ -252,22 +254,22 @@ async def test_one_request_has_limits(
 
 
 async def test_the_longest_prompt_may_have_all_log_probabilities(client: httpx.AsyncClient) -> None:
-    """At any context length: a full context is never too much."""
-    found = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
-    assert len(found["choices"][0]["logprobs"]["tokens"]) == 4000
+    """A full context is never too much, at any context length."""
+    completion = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
+    assert len(completion["choices"][0]["logprobs"]["tokens"]) == 4000
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_before_the_others_are_read(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """One of several."""
+    """The request has several prompts."""
     response = await client.post(PATH, json={"prompt": ["a", "a" * 5000]})
     failure(response, 400, "context_length_exceeded", "prompt")
     assert engine.steps == []
 
 
 async def test_only_the_served_model_answers(client: httpx.AsyncClient) -> None:
-    """It is listed, and may be left out."""
+    """The service lists it, and a request may leave it out."""
     listed = (await client.get("/v1/models")).json()
     assert [each["id"] for each in listed["data"]] == ["fake/model"]
     assert listed["data"][0]["max_model_len"] == 4096
@@ -281,7 +283,7 @@ async def test_only_the_served_model_answers(client: httpx.AsyncClient) -> None:
 
 
 async def test_middleware_and_unknown_paths_answer_in_openais_form(client: httpx.AsyncClient) -> None:
-    """Whichever part of the service refuses."""
+    """Every part of the service that can refuse uses this form."""
     failure(
         await client.post(PATH, content="{", headers={"Content-Type": "application/json"}),
         400,
@@ -295,11 +297,11 @@ async def test_middleware_and_unknown_paths_answer_in_openais_form(client: httpx
 async def test_a_full_queue_is_429_with_the_time_to_wait(
     unloaded: Replica, client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """And no admitted request is lost."""
+    """No admitted request is lost."""
     unloaded.load(max_queued=1, max_active=1)
     engine.gate.clear()
     admitted = [asyncio.create_task(text(client))]
-    await until(lambda: engine.steps)  # from now on it does not count as queued
+    await until(lambda: engine.steps)  # from now on the request does not count as queued
     admitted.append(asyncio.create_task(text(client)))
     await until(lambda: unloaded.admission.pending == 2)
     response = await client.post(PATH, json={"prompt": "a"})
@@ -312,7 +314,7 @@ async def test_a_full_queue_is_429_with_the_time_to_wait(
 async def test_a_failure_in_one_prompt_ends_all_of_them(
     client: httpx.AsyncClient, engine: ScriptedEngine, unloaded: Replica
 ) -> None:
-    """One error for the request, and no sequence stays open."""
+    """The request gets one error, and no sequence stays open."""
     engine.error = RuntimeError("inner detail")
     response = await client.post(PATH, json={"prompt": ["a", "b", "c"]})
     engine.error = None
@@ -324,7 +326,7 @@ async def test_a_failure_in_one_prompt_ends_all_of_them(
 async def test_missing_memory_is_503_with_the_time_to_wait(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """It is overload, not a defect."""
+    """It counts as overload, not as a defect."""
     engine.error = MemoryError()
     response = await client.post(PATH, json={"prompt": ["a", "b"]})
     failure(response, 503, "out_of_memory")
@@ -334,7 +336,7 @@ async def test_missing_memory_is_503_with_the_time_to_wait(
 async def test_a_failure_in_a_stream_is_its_last_event(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """The status is sent already: the stream has an error, and no [DONE]."""
+    """The status is already sent, so the stream has an error and no [DONE]."""
     lines: list[str] = []
     body = {"prompt": ["a"], "stream": True, "max_tokens": 9, "echo": True}
     original = engine.step
@@ -352,7 +354,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(
 
 
 async def test_texts_are_counted_under_their_own_modes(client: httpx.AsyncClient) -> None:
-    """Questions stay apart from completions, and refusals from both."""
+    """Questions count apart from completions, and refusals apart from both."""
     await text(client, max_tokens=4)
     await client.post(PATH, json={"prompt": "a", "n": 2})
     assert await sample(client, 'mcq_requests_total{mode="completion",outcome="answered"}') == 1

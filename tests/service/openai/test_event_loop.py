@@ -14,37 +14,37 @@ from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
 
 LONG = ("why? " * 100).strip()
-ASKED = {**QUESTION, "question": LONG}
+LONG_QUESTION = {**QUESTION, "question": LONG}
 
 
 @pytest.fixture
 def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The threads that tokenised long texts."""
-    found: list[int] = []
+    """Return the threads that tokenised long texts."""
+    identifiers: list[int] = []
 
     def watch(name: str) -> None:
         original = getattr(tokenizer, name)
 
         def encode(text: str) -> Any:
             if LONG in text:
-                found.append(threading.get_ident())
+                identifiers.append(threading.get_ident())
             return original(text)
 
         monkeypatch.setattr(tokenizer, name, encode)
 
     watch("encode_trusted")
     watch("encode_untrusted")
-    return found
+    return identifiers
 
 
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        (ANSWER, {**ASKED, "mode": "answer"}),
-        (ANSWER, {**ASKED, "mode": "explain", "stream": True}),
-        (ANSWER, {**ASKED, "mode": "answer", "debias": "rotations"}),
+        (ANSWER, {**LONG_QUESTION, "mode": "answer"}),
+        (ANSWER, {**LONG_QUESTION, "mode": "explain", "stream": True}),
+        (ANSWER, {**LONG_QUESTION, "mode": "answer", "debias": "rotations"}),
         (ANSWER, {**QUESTION, "choices": [LONG, "b"], "mode": "answer", "debias": "rotations"}),
-        (ANSWERS, {"questions": [{**ASKED, "mode": "reason"}] * 3}),
+        (ANSWERS, {"questions": [{**LONG_QUESTION, "mode": "reason"}] * 3}),
         ("/v1/completions", {"prompt": [LONG, LONG], "max_tokens": 1}),
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}], "max_tokens": 1}),
     ],
@@ -61,15 +61,15 @@ async def test_no_surface_tokenises_on_the_event_loop(
 async def test_calibration_does_not_tokenise_on_the_event_loop(
     unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
 ) -> None:
-    """Neither in the process of a service nor in its own."""
-    await unloaded.mcq.score_labels(Question.model_validate(ASKED), rotation=1)
+    """This holds in a service and in the process that calibrates."""
+    await unloaded.mcq.score_labels(Question.model_validate(LONG_QUESTION), rotation=1)
     assert threads
     assert threading.get_ident() not in threads
 
 
 @pytest.fixture
 def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
-    """The number of tokens spelled for responses, by thread."""
+    """Return the number of tokens spelled for responses, by thread."""
     counts: Counter[int] = Counter()
 
     for module in (chat, completions):
@@ -77,8 +77,8 @@ def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 
         def spell(token: int, tokenizer: Tokenizer, *, original: Any = original) -> str:
             counts[threading.get_ident()] += 1
-            found: str = original(token, tokenizer)
-            return found
+            text: str = original(token, tokenizer)
+            return text
 
         monkeypatch.setattr(module, "token_text", spell)
     return counts
@@ -87,12 +87,12 @@ def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 async def test_log_probabilities_are_not_serialised_on_the_event_loop(
     client: httpx.AsyncClient, spelled: Counter[int]
 ) -> None:
-    """For a whole response: an echo of several prompts, and a chat."""
+    """This covers whole responses: an echo of several prompts, and a chat."""
     body = {"prompt": [[5] * 700] * 4, "echo": True, "logprobs": 20, "max_tokens": 0}
     response = await client.post("/v1/completions", json=body)
-    found = [choice["logprobs"] for choice in response.json()["choices"]]
-    assert [len(each["token_logprobs"]) for each in found] == [700] * 4
-    assert all(len(top) >= 20 for each in found for top in each["top_logprobs"][1:])
+    logprobs = [choice["logprobs"] for choice in response.json()["choices"]]
+    assert [len(each["token_logprobs"]) for each in logprobs] == [700] * 4
+    assert all(len(top) >= 20 for each in logprobs for top in each["top_logprobs"][1:])
     messages = [{"role": "user", "content": "Why?"}]
     response = await client.post(
         "/v1/chat/completions", json={"messages": messages, "logprobs": True, "top_logprobs": 20}
@@ -103,7 +103,7 @@ async def test_log_probabilities_are_not_serialised_on_the_event_loop(
 
 
 async def test_a_streamed_echo_comes_in_small_parts(client: httpx.AsyncClient) -> None:
-    """Events of other requests come in between."""
+    """Events of other requests come between the parts."""
     body = {"prompt": [5] * 700, "echo": True, "logprobs": 1, "max_tokens": 0, "stream": True}
     response = await client.post("/v1/completions", json=body)
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line]

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible surface with the default model, through OpenAI's own client."""
+"""The OpenAI-compatible API with the default model and OpenAI's own client."""
 
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -53,14 +53,14 @@ async def client(running: Service) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def test_the_model_is_listed(client: openai.AsyncOpenAI) -> None:
-    """Under its name on the hub."""
+    """Its name is its name on the hub."""
     [model] = [each async for each in client.models.list()]
     assert model.id == MODEL
     assert (await client.models.retrieve(MODEL)).id == MODEL
 
 
 async def test_a_chat_is_answered_whole_and_streamed(client: openai.AsyncOpenAI) -> None:
-    """With the same words, greedily."""
+    """Greedily, both ways give the same words."""
     parameters = {
         "model": MODEL,
         "messages": [{"role": "user", "content": "What is the capital of France? One word."}],
@@ -84,21 +84,21 @@ async def test_a_chat_is_answered_whole_and_streamed(client: openai.AsyncOpenAI)
 async def test_a_harness_gets_the_probabilities_of_mode_answer(
     client: openai.AsyncOpenAI, running: Service, tokenizer: Tokenizer
 ) -> None:
-    """From the letters' log-probabilities, echoed with a prompt of tokens."""
+    """The letters' log-probabilities, echoed with a prompt of tokens, give the same probabilities."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as asking:
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as http_client:
         body = {**QUESTION.model_dump(mode="json", exclude_none=True), "mode": "answer"}
-        response = await asking.post(ANSWER, json=body)
-        service = (await asking.get("/api/v1/service")).json()
+        response = await http_client.post(ANSWER, json=body)
+        service = (await http_client.get("/api/v1/service")).json()
     probabilities = [each["probability"] for each in response.json()["probabilities"]]
     form = answer_form(service["identity"]["prompt_digest"])
     tokens = tokenizer.encode_prompt(render(QUESTION, form))
     prompts = [[*tokens, tokenizer.label_tokens[letter]] for letter in "ABC"]
-    found = await client.completions.create(
+    completion = await client.completions.create(
         model=MODEL, prompt=prompts, echo=True, logprobs=1, max_tokens=0, temperature=0
     )
     values = []
-    for choice in found.choices:
+    for choice in completion.choices:
         assert choice.logprobs is not None
         assert choice.logprobs.token_logprobs is not None
         assert len(choice.logprobs.token_logprobs) == len(tokens) + 1
@@ -111,7 +111,7 @@ async def test_a_harness_gets_the_probabilities_of_mode_answer(
 async def test_a_long_echo_is_scored_as_in_one_piece(
     client: openai.AsyncOpenAI, tokenizer: Tokenizer
 ) -> None:
-    """A prompt longer than a step is read in parts; its last words are as probable as a continuation."""
+    """A prompt longer than a step is read in parts; its last words are as probable as in a continuation."""
     tokens = tokenizer.encode_trusted("One, two, three, four, five. " * 60 + "One, two, three")
     assert len(tokens) > STEP_TOKENS
     echoed = await client.completions.create(model=MODEL, prompt=tokens, echo=True, logprobs=0, max_tokens=0)
@@ -128,10 +128,12 @@ async def test_a_long_echo_is_scored_as_in_one_piece(
 
 
 async def test_errors_are_ones_the_client_knows(running: Service, client: openai.AsyncOpenAI) -> None:
-    """A wrong key, another model, too long a prompt, and a parameter out of range."""
-    async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="x" * 32, max_retries=0) as stranger:
+    """The errors are a wrong key, another model, too long a prompt, and a parameter out of range."""
+    async with openai.AsyncOpenAI(
+        base_url=f"{running.url}/v1", api_key="x" * 32, max_retries=0
+    ) as unauthorized:
         with pytest.raises(openai.AuthenticationError) as refused:
-            await stranger.models.list()
+            await unauthorized.models.list()
     assert refused.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError) as absent:
         await client.completions.create(model="gpt-5", prompt="x")

@@ -1,3 +1,5 @@
+"""The prompts of questions: their parts, forms and untrusted text."""
+
 from typing import Any
 
 import pytest
@@ -8,14 +10,14 @@ from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, ans
 FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 
 
-def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> Prompt:
+def prompt(question: str = "Which?", choices: Any = ("x", "y"), **fields: Any) -> Prompt:
     choices = list(choices) if isinstance(choices, tuple) else choices
-    return render(Question(question=question, choices=choices), **more)
+    return render(Question(question=question, choices=choices), **fields)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
-    """Read once, the prefix serves all questions."""
+    """The service reads the prefix once for all questions."""
     for rendered in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
         assert (rendered.prefix, rendered.suffix) == (form.prefix, form.suffix)
 
@@ -34,7 +36,7 @@ def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
 
 
 def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
-    """Indented, so that it can't look like two; every kind of line break counts."""
+    """The lines are indented, so that the choice can't look like two; every kind of line break counts."""
     rendered = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
     assert rendered.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
 
@@ -44,7 +46,7 @@ def test_white_space_inside_a_choice_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "shown"),
+    ("choices", "expected"),
     [
         ((" x", "y  "), "A) x\nB) y"),
         (("  if a:\n    b", "  c"), "A) if a:\n     b\nB) c"),
@@ -53,9 +55,9 @@ def test_white_space_inside_a_choice_stays() -> None:
     ],
 )
 def test_common_indentation_is_removed_unless_it_tells_choices_apart(
-    choices: tuple[str, ...], shown: str
+    choices: tuple[str, ...], expected: str
 ) -> None:
-    assert prompt(choices=choices).choices == shown
+    assert prompt(choices=choices).choices == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Many connections, idle ones, and unread ones: which stay, and which are closed."""
+"""Many connections, idle ones and unread ones: which stay and which are closed."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from mcq_service.api import app
 from mcq_service.runtime import connections
 from mcq_service.runtime.connections import Connection
 
-MOST = 8  # connections; half of them for one peer
+MOST = 8  # the limit of connections; one peer may have half of them
 PROBE = b"GET /livez HTTP/1.1\r\nHost: replica\r\n\r\n"
 BODY = json.dumps(QUESTION).encode()
 POST = f"POST {ANSWER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n".encode()
@@ -31,7 +31,7 @@ class Line:
         self._reader, self._writer = reader, writer
 
     async def request(self, data: bytes) -> int:
-        """The response's status; 0 if the connection closes without one."""
+        """Return the response's status; 0 if the connection closes without a response."""
         self.send(data)
         return await self.status()
 
@@ -49,7 +49,7 @@ class Line:
         return int(head.split()[1])
 
     async def is_closed(self) -> bool:
-        """True if the server closes it, or has closed it."""
+        """Return True if the server closes the connection or has closed it."""
         try:
             async with asyncio.timeout(0.2):
                 return await self._reader.read(1) == b""
@@ -63,7 +63,7 @@ class Line:
 
 
 class Clients:
-    """Opens connections to a server, from any address of the loopback."""
+    """Opens connections to a server from any loopback address."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -109,18 +109,18 @@ async def closed(lines: list[Line]) -> list[bool]:
 
 
 async def test_a_new_connection_replaces_the_one_idle_for_longest(replica: Replica) -> None:
-    """Of the peer with the most connections, so that it can't displace a peer with few."""
+    """It replaces one of the peer with the most connections, so that this peer can't displace one with few."""
     replica.load()
     async with serving(replica.app) as clients:
         old = await clients.idle(1, peer=2)
         many = await clients.idle(4, peer=1)
-        more = await clients.idle(3, peer=3)
+        newer = await clients.idle(3, peer=3)
         assert await (await clients.open(peer=4)).request(PROBE) == 200
-        assert await closed([*old, *many, *more]) == [False, True, *[False] * 6]
+        assert await closed([*old, *many, *newer]) == [False, True, *[False] * 6]
 
 
 async def test_one_peer_has_half_of_the_connections_and_replaces_its_own(replica: Replica) -> None:
-    """However many it opens: its own idle ones go, in order, and all of its requests are answered."""
+    """The peer's own idle connections are closed in order, and all of its requests are answered."""
     replica.load()
     async with serving(replica.app) as clients:
         other = await clients.idle(2, peer=2)
@@ -129,7 +129,7 @@ async def test_one_peer_has_half_of_the_connections_and_replaces_its_own(replica
 
 
 async def test_a_silent_connection_counts_as_idle(replica: Replica) -> None:
-    """One that has sent nothing yet, or a part of a head."""
+    """Such a connection has sent nothing yet, or a part of a head."""
     replica.load()
     async with serving(replica.app) as clients:
         silent = [await clients.open() for _ in range(MOST // 2)]
@@ -158,7 +158,7 @@ async def test_no_connection_is_closed_during_a_request(replica: Replica) -> Non
 
 
 async def test_probes_are_answered_whatever_clients_do(replica: Replica) -> None:
-    """On a port of their own, which answers no questions."""
+    """They have a port of their own, which answers no questions."""
     replica.texts.gate.clear()
     replica.load(max_active=MOST)
     probes = app.build_probes(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
@@ -179,7 +179,7 @@ async def test_probes_are_answered_whatever_clients_do(replica: Replica) -> None
 
 
 async def test_a_client_that_does_not_read_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise an unread answer would wait for ever, and its writer too."""
+    """Otherwise an unread answer would keep its writer waiting for ever."""
     monkeypatch.setattr(Connection, "read_seconds", 0.3)
     ended = asyncio.Event()
 
@@ -208,12 +208,12 @@ async def test_a_client_that_does_not_read_loses_its_connection(monkeypatch: pyt
     ],
 )
 def test_an_ipv6_peer_is_its_network(host: str, peer: str) -> None:
-    """One host may have all addresses of it."""
+    """One host may have all addresses of the network."""
     assert connections.peer_of((host, 1)) == peer
 
 
 def test_a_longer_queue_has_more_connections() -> None:
-    """So that a proxy's half does not limit the queue."""
+    """A proxy's half of the connections then does not limit the queue."""
     assert connections.max_connections(queued_requests=64) == connections.MAX_CONNECTIONS
     assert connections.max_connections(queued_requests=1000) == 4000
 
@@ -229,7 +229,7 @@ def file_limit(soft: int) -> Iterator[int]:
 
 
 def test_there_are_files_for_all_connections() -> None:
-    """The soft limit of a container is often 1024; a higher one is kept."""
+    """A container's soft limit is often 1024; a higher limit is kept."""
     with file_limit(512) as hard:
         connections.raise_file_limit(connections=1024)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(2048, hard), hard)

@@ -12,15 +12,15 @@ from mcq_service.runtime import connections, server
 
 
 @pytest.mark.parametrize(
-    ("host", "shown"), [("127.0.0.1", ["127.0.0.1"]), ("::1", ["::1"]), ("::", ["127.0.0.1", "::1"])]
+    ("host", "expected"), [("127.0.0.1", ["127.0.0.1"]), ("::1", ["::1"]), ("::", ["127.0.0.1", "::1"])]
 )
-async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: list[str]) -> None:
-    """`::` means both; IPv4 clients appear with their IPv4 addresses, which limits and lists of proxies use."""
-    seen: list[str] = []
+async def test_a_replica_listens_on_ipv4_and_ipv6(replica: Replica, host: str, expected: list[str]) -> None:
+    """`::` means both; IPv4 clients keep their IPv4 addresses, which limits and lists of proxies use."""
+    hosts: list[str] = []
 
     @replica.app.middleware("http")
-    async def note(request, call_next):  # type: ignore[no-untyped-def]
-        seen.append(request.client.host)
+    async def record_host(request, call_next):  # type: ignore[no-untyped-def]
+        hosts.append(request.client.host)
         return await call_next(request)
 
     listeners = server._listen(host, 0)
@@ -29,15 +29,15 @@ async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: l
     ports = {listener.getsockname()[1] for listener in listeners}
     assert len(ports) == 1
     async with httpx.AsyncClient() as client:
-        for address in shown:
+        for address in expected:
             url = f"http://[{address}]" if ":" in address else f"http://{address}"
             assert (await client.get(f"{url}:{next(iter(ports))}/livez")).status_code == 200
     running.should_exit = True
     await serving
-    assert seen == shown
+    assert hosts == expected
 
 
-def test_it_listens_on_ipv4_without_ipv6_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_listens_on_ipv4_without_ipv6_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our machines have IPv6, so the test fakes the kernel's refusal."""
     create = socket.create_server
 
@@ -53,7 +53,7 @@ def test_it_listens_on_ipv4_without_ipv6_in_the_kernel(monkeypatch: pytest.Monke
 
 
 def test_an_address_in_use_is_named() -> None:
-    """With the brackets of IPv6."""
+    """An IPv6 address has its brackets."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"Can't listen on \[::1\]:{port}: Address already in use"):

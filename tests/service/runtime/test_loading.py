@@ -1,3 +1,5 @@
+"""Loading the model or connecting to a remote engine at the start."""
+
 import asyncio
 from pathlib import Path
 
@@ -37,8 +39,8 @@ async def test_an_engine_that_starts_later_is_waited_for(
         assert replica.lifecycle.status is Status.READY
         answer = (await client.post(ANSWER, json=QUESTION)).json()
         assert (answer["model"], answer["answer"]["label"]) == ("m", "B")
-        found = (await client.get("/metrics")).text
-        assert f'engine="openai ({upstream.url})"' in found
+        metrics = (await client.get("/metrics")).text
+        assert f'engine="openai ({upstream.url})"' in metrics
         assert replica.lifecycle.backend
         await replica.lifecycle.backend.stop()
 
@@ -55,7 +57,7 @@ async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
 
 @pytest.mark.parametrize("verify", [True, False])
 async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Path, *, verify: bool) -> None:
-    """A flipped bit changes no size; the damaged model is prepared again."""
+    """A flipped bit changes no size, and the damaged model is prepared again."""
     tiny.make_answering(tmp_path / "source")
     settings = Settings(
         model_uri=f"file://{tmp_path}/source",
@@ -69,8 +71,8 @@ async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Pat
         await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
         assert replica.lifecycle.backend
         await replica.lifecycle.backend.stop()
-        [found] = (tmp_path / "cache").glob("*/model.safetensors")
-        return found
+        [path] = (tmp_path / "cache").glob("*/model.safetensors")
+        return path
 
     path = await weights()
     good = path.read_bytes()
@@ -79,7 +81,7 @@ async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Pat
 
 
 def test_the_remote_engine_needs_an_address() -> None:
-    """An error at the start names the setting."""
+    """The error at the start names the setting."""
     with pytest.raises(ValidationError, match="MCQ_ENGINE=openai needs the address of a server"):
         Settings(engine="openai")
     with pytest.raises(ValidationError, match="openai_endpoint"):
@@ -88,7 +90,7 @@ def test_the_remote_engine_needs_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "asked", "prepared"),
+    ("engine", "configured", "prepared"),
     [
         ("auto", "auto", "auto"),
         ("auto", "bfloat16", "bfloat16"),
@@ -99,16 +101,16 @@ def test_the_remote_engine_needs_an_address() -> None:
     ],
 )
 def test_weights_are_prepared_for_the_configured_engine(
-    engine: EngineChoice, asked: PrecisionChoice, prepared: PrecisionChoice
+    engine: EngineChoice, configured: PrecisionChoice, prepared: PrecisionChoice
 ) -> None:
-    """Without a configured precision, the engine decides."""
-    assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
+    """The engine decides unless a precision is configured."""
+    assert precision_for(Settings(engine=engine, model_precision=configured)) == prepared
 
 
-def test_without_torch_a_model_is_int8_and_floats_are_refused_with_the_image_that_has_it(
+def test_without_torch_models_are_int8_and_the_refusal_of_floats_names_the_image_with_torch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Before anything is fetched."""
+    """The refusal comes before any download."""
     monkeypatch.setattr(builder, "has_torch", lambda: False)
     assert precision_for(Settings()) == "int8"
     for refused in (Settings(model_precision="bfloat16"), Settings(engine="transformers")):
@@ -116,10 +118,10 @@ def test_without_torch_a_model_is_int8_and_floats_are_refused_with_the_image_tha
             precision_for(refused)
 
 
-@pytest.mark.parametrize(("engine", "asked"), [("cpu", "float32"), ("transformers", "int8")])
+@pytest.mark.parametrize(("engine", "precision"), [("cpu", "float32"), ("transformers", "int8")])
 def test_an_engine_and_a_precision_that_do_not_fit_are_refused(
-    engine: EngineChoice, asked: PrecisionChoice
+    engine: EngineChoice, precision: PrecisionChoice
 ) -> None:
-    """With both settings named."""
-    with pytest.raises(EngineMismatch, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
-        precision_for(Settings(engine=engine, model_precision=asked))
+    """The error names both settings."""
+    with pytest.raises(EngineMismatch, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={precision}"):
+        precision_for(Settings(engine=engine, model_precision=precision))

@@ -1,3 +1,5 @@
+"""The self-test answers a question and reports its duration or failure."""
+
 import asyncio
 
 import httpx
@@ -15,8 +17,10 @@ from mcq_service.scheduler import QueueFull
 PATH = "/answerz"
 
 
-async def test_it_is_answered_like_a_clients_question(replica: Replica, client: httpx.AsyncClient) -> None:
-    """With its duration; before the model is loaded there is no answer."""
+async def test_the_self_test_is_answered_like_a_clients_question(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The result is its duration; before the model is loaded there is no answer."""
     assert (await client.get(PATH)).json()["type"].endswith("/not-ready")
     replica.load()
     response = await client.get(PATH)
@@ -27,18 +31,18 @@ async def test_it_is_answered_like_a_clients_question(replica: Replica, client: 
 
 
 async def test_frequent_requests_cost_little(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It needs no key: all requests at once, or shortly after, get one outcome."""
+    """The self-test needs no key, so all requests at once or shortly after share one outcome."""
     replica.load()
     replica.texts.gate.clear()
-    asked = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
+    requests = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
     await until(lambda: replica.texts.read)
     replica.texts.gate.set()
-    assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
+    assert {response.status_code for response in await asyncio.gather(*requests)} == {200}
     assert (await client.get(PATH)).status_code == 200
     assert len(replica.texts.read) == 1
 
 
-async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> None:
+async def test_a_failure_is_reported_and_retried_later(replica: Replica) -> None:
     """A failure is reused like an answer."""
     replica.load()
     now = 0.0
@@ -56,8 +60,8 @@ async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> 
     assert await selftest.seconds() >= 0
 
 
-async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
-    """Not every probe may compute it again."""
+async def test_a_defect_is_reported_at_the_same_low_cost(replica: Replica) -> None:
+    """A probe must not compute it again each time."""
     replica.load()
     replica.texts.error = MemoryError()
     for _ in range(3):
@@ -72,14 +76,14 @@ async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
 async def test_a_full_queue_is_reported_too(
     error: Exception, replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """With the time to wait."""
+    """The report says how long to wait."""
     replica.load()
     replica.texts.error = error
     response = await client.get(PATH)
     assert (response.status_code, response.headers["retry-after"]) == (429, "3")
 
 
-async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
+async def test_the_self_test_does_not_wait_behind_clients(replica: Replica) -> None:
     """Otherwise a replica at its peak would look broken."""
     replica.load(max_queued=1, max_active=1)
     settings = Settings(max_queued_requests=1, max_batch_size=1)
@@ -88,16 +92,16 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     replica.texts.gate.clear()
     clients = [asyncio.create_task(replica.mcq.answer(question)) for _ in range(4)]
     await until(lambda: replica.admission.queued)
-    asked = asyncio.create_task(selftest.seconds())
+    task = asyncio.create_task(selftest.seconds())
     await until(lambda: any("blue" in prompt.choices for prompt in replica.texts.read))
     replica.texts.gate.set()
-    assert await asked >= 0
+    assert await task >= 0
     outcomes = await asyncio.gather(*clients, return_exceptions=True)
     assert any(isinstance(outcome, QueueFull) for outcome in outcomes)
 
 
 async def test_a_client_that_leaves_does_not_affect_the_others(replica: Replica) -> None:
-    """Clients that wait for the same outcome still get one."""
+    """Clients that wait for the same outcome still get it."""
     replica.load()
     selftest = SelfTest(replica.mcq)
     replica.texts.gate.clear()

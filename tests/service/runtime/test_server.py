@@ -1,4 +1,4 @@
-"""The service as a process, with another server as its engine: its ports, from start to end."""
+"""The service as a process with another server as its engine: its ports from start to end."""
 
 import asyncio
 import signal
@@ -30,17 +30,17 @@ async def ready(client: httpx.AsyncClient, running: Service, url: str) -> None:
 
 
 async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> None:
-    """Metrics and the test question are only there, where no Ingress leads.
+    """The probe port alone has metrics and the test question, and no Ingress leads to it.
 
     A draining replica reports there that it is alive, but not ready.
     """
-    release, asked = asyncio.Event(), asyncio.Event()
+    release, requested = asyncio.Event(), asyncio.Event()
     port = free_port()
     probes = f"http://127.0.0.1:{port}"
 
     def late() -> Response:
         async def body() -> AsyncIterator[bytes]:
-            asked.set()
+            requested.set()
             await release.wait()
             yield bytes(scored().body)
 
@@ -52,27 +52,27 @@ async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> No
         with service(tmp_path / "log", MCQ_DEFAULT_MODE="answer", **settings) as running:
             await ready(client, running, probes)
             paths = ("/startupz", "/readyz", "/livez", "/metrics", "/answerz", "/", ANSWER)
-            found = [(await client.get(f"{probes}{path}")).status_code for path in paths]
-            assert found == [200, 200, 200, 200, 200, 404, 404]
-            watched = [(await client.get(f"{running.url}{path}")).status_code for path in paths[:5]]
-            assert watched == [200, 200, 200, 404, 404]
+            probe_statuses = [(await client.get(f"{probes}{path}")).status_code for path in paths]
+            assert probe_statuses == [200, 200, 200, 200, 200, 404, 404]
+            statuses = [(await client.get(f"{running.url}{path}")).status_code for path in paths[:5]]
+            assert statuses == [200, 200, 200, 404, 404]
 
             upstream.replies = [late]
-            asking = asyncio.create_task(client.post(f"{running.url}{ANSWER}", json=QUESTION))
-            await asked.wait()
+            question = asyncio.create_task(client.post(f"{running.url}{ANSWER}", json=QUESTION))
+            await requested.wait()
             running.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(30):
                 while (await client.get(f"{probes}/readyz")).status_code != 503:
                     await asyncio.sleep(0.05)
             assert (await client.get(f"{probes}/livez")).status_code == 200
             release.set()
-            assert (await asking).status_code == 200
+            assert (await question).status_code == 200
             assert await asyncio.to_thread(running.process.wait, 30) == 0
 
 
 @pytest.mark.parametrize("taken", ["MCQ_PORT", "MCQ_PROBE_PORT"])
 async def test_a_port_in_use_is_named(tmp_path: Path, taken: str) -> None:
-    """Whichever of the two it is."""
+    """This holds for both ports."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         settings = {"MCQ_PROBE_PORT": str(free_port()), taken: port}

@@ -19,7 +19,7 @@ from mcq_service.api.http.body import MAX_BYTES, BodyLimits
 from mcq_service.runtime import connections
 from mcq_service.runtime.connections import MAX_HEAD_BYTES, Connection
 
-SECONDS = 0.4  # the time limits of these tests
+SECONDS = 0.4  # the time limits in these tests
 BODY = json.dumps(QUESTION).encode()
 HEAD = f"POST {ANSWER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n".encode()
 GOOD = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -68,7 +68,7 @@ async def _receive(reader: asyncio.StreamReader) -> bytes:
 async def peer(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Peer]:
-    """A peer of a ready service; at the end the service must answer a good question and have logged no error."""
+    """Yield a peer of a ready service; at the end the service must answer a good question without a logged error."""
     monkeypatch.setattr(Connection, "head_seconds", SECONDS)
     monkeypatch.setattr(connections, "KEEP_ALIVE_SECONDS", SECONDS)
     limits = next(
@@ -90,7 +90,7 @@ async def peer(
 
 
 async def test_good_requests_are_answered(peer: Peer) -> None:
-    """With a length and in chunks, one after the other and all at once."""
+    """They have a length or come in chunks, one after the other or all at once."""
     assert await peer.statuses(GOOD) == [200]
     assert await peer.statuses(CHUNKED) == [200]
     assert await peer.statuses(GOOD, PROBE, CHUNKED, pause=0.05) == [200, 200, 200]
@@ -101,7 +101,7 @@ async def test_good_requests_are_answered(peer: Peer) -> None:
 async def test_forwarded_headers_are_accepted_only_from_trusted_proxies(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, trusted: str | None, scheme: str
 ) -> None:
-    """By uvicorn's own variable; by default from a sidecar on the loopback."""
+    """uvicorn's own variable lists the proxies; by default a sidecar on the loopback address is trusted."""
     if trusted:
         monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
     replica.load()
@@ -112,14 +112,14 @@ async def test_forwarded_headers_are_accepted_only_from_trusted_proxies(
 
 
 async def test_a_silent_connection_is_closed(peer: Peer) -> None:
-    """And so is one whose head comes a byte at a time."""
+    """A connection that sends its head a byte at a time is closed, too."""
     assert await peer.exchange() == b""
     async with asyncio.timeout(6 * SECONDS):
         assert await peer.exchange(*(PROBE[index : index + 1] for index in range(20)), pause=0.1) == b""
 
 
 async def test_a_slow_body_is_408_and_the_connection_closed(peer: Peer) -> None:
-    """A byte at a time, with a length and in chunks."""
+    """The body comes a byte at a time, with a length or in chunks."""
     slow = [GOOD[: -len(BODY)], *(BODY[index : index + 1] for index in range(20))]
     assert await peer.statuses(*slow, pause=0.1) == [408]
     head = CHUNKED[: CHUNKED.index(b"\r\n\r\n") + 4]
@@ -127,7 +127,7 @@ async def test_a_slow_body_is_408_and_the_connection_closed(peer: Peer) -> None:
 
 
 async def test_the_rest_of_a_refused_body_does_not_keep_the_connection_open(peer: Peer) -> None:
-    """A path that reads no body answers at once; the rest has the time of a head."""
+    """A path that reads no body answers at once, and the rest has as long as a head."""
     async with asyncio.timeout(8 * SECONDS):
         parts = [b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", *[b"x"] * 20]
         assert await peer.statuses(*parts, pause=0.1) == [404]
@@ -170,15 +170,15 @@ BROKEN = [
 
 
 async def test_a_broken_request_is_refused(peer: Peer) -> None:
-    """With one response, whose status says what is broken."""
-    found = await asyncio.gather(*(peer.statuses(request) for request, _ in BROKEN))
-    assert list(zip([request for request, _ in BROKEN], found, strict=True)) == [
+    """It gets one response, and the status says what is broken."""
+    statuses = await asyncio.gather(*(peer.statuses(request) for request, _ in BROKEN))
+    assert list(zip([request for request, _ in BROKEN], statuses, strict=True)) == [
         (request, [status]) for request, status in BROKEN
     ]
 
 
 def mutated(chance: random.Random) -> bytes:
-    """Good requests with a few bytes lost, doubled, changed or replaced by HTTP's own characters."""
+    """Return good requests with a few bytes lost, doubled, changed or replaced by HTTP's own characters."""
     data = bytearray(b"".join(chance.choices([GOOD, CHUNKED, PROBE, GOOD + PROBE], k=chance.randint(1, 3))))
     for _ in range(chance.randint(1, 6)):
         start = chance.randrange(len(data) + 1)
@@ -203,7 +203,7 @@ def mutated(chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_bytes_are_refused_or_answered(peer: Peer, seed: int) -> None:
-    """Random bytes, broken requests, truncated and pipelined ones: no 5xx, no hang, and the service goes on."""
+    """Random, broken, truncated and pipelined requests cause no 5xx and no hang, and the service goes on."""
     chance = random.Random(seed)
 
     async def attack(payload: bytes, half_close: bool) -> None:

@@ -1,4 +1,4 @@
-"""The commands' output, to a reader that has left and to a terminal."""
+"""The commands' output to a reader that has left, and to a terminal."""
 
 import io
 import json
@@ -55,8 +55,8 @@ def test_foreign_text_in_an_error_does_not_act_on_a_terminal(capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07", "[red]x[/nothing]", ":smile:", "\u202egnihton"])
-def test_foreign_text_in_a_table_does_not_either(text: str) -> None:
-    """Neither control characters nor the markup of the library that draws it."""
+def test_foreign_text_in_a_table_does_not_act_on_a_terminal(text: str) -> None:
+    """Control characters and the markup of the library that draws the table have no effect."""
     out = io.StringIO()
     PlainConsole(file=out, width=80).print(text)
     assert out.getvalue() == f"{printable(text)}\n"

@@ -1,3 +1,5 @@
+"""Admission: the queue, its limits, Retry-After, the drain and requests of many parts."""
+
 import asyncio
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -37,7 +39,7 @@ def has_turn(slot: Slot) -> bool:
 
 
 async def test_an_idle_service_admits_at_once() -> None:
-    """A request has its turn, and counts as queued until its first computation."""
+    """A request has its turn at once, and counts as queued until its first computation."""
     queue, text = admission(), Text()
     with queue.admit(10, writes=False) as slot:
         await asyncio.wait_for(slot.turn(), 1)
@@ -49,7 +51,7 @@ async def test_an_idle_service_admits_at_once() -> None:
 
 
 async def test_too_many_requests_are_refused_with_a_retry_after() -> None:
-    """Those whose computation has begun do not count."""
+    """Requests with a started computation do not count."""
     queue = admission(queued_requests=2)
     with queue.admit(1, writes=False) as first, queue.admit(1, writes=False):
         with pytest.raises(QueueFull) as refused, queue.admit(1, writes=False):
@@ -101,7 +103,7 @@ async def test_a_long_text_is_not_starved_by_short_ones() -> None:
 
 
 async def test_a_request_that_leaves_the_queue_frees_its_place() -> None:
-    """Also one that never had its turn."""
+    """This includes a request that never had its turn."""
     queue = admission(writers=1, queued_requests=2)
     with queue.admit(1, writes=True) as first:
         first.watch(Text(begun=1.0))
@@ -140,7 +142,7 @@ async def test_drain_gives_up_after_its_time() -> None:
 
 
 async def finish(queue: Admission, clock: Clock, count: int, *, seconds: float, writes: bool = False) -> None:
-    """Finish `count` requests, one each `seconds`; the next one waits meanwhile."""
+    """Finish `count` requests, one every `seconds`, while the next one waits."""
     last = ExitStack()
     for _ in range(count + 1):
         following = ExitStack()
@@ -153,7 +155,7 @@ async def finish(queue: Admission, clock: Clock, count: int, *, seconds: float, 
 
 
 async def test_retry_after_follows_the_measured_rate() -> None:
-    """Half the queue's time; only finished requests count, and only time in which others wait."""
+    """It is half the queue's time; only finished requests count, and only time in which others wait."""
     clock = Clock()
     queue = admission(clock, queued_requests=2)
     await finish(queue, clock, 100, seconds=8)
@@ -198,8 +200,8 @@ async def test_before_a_request_is_read_it_is_refused_only_if_none_could_be_admi
             queue.refuse_if_full()
 
 
-async def test_however_slow_a_replica_is_it_takes_a_request_if_none_waits() -> None:
-    """The estimate may be of an hour ago."""
+async def test_an_idle_replica_takes_a_request_however_slow_it_is() -> None:
+    """The estimate may be an hour old."""
     clock = Clock()
     queue = admission(clock)
     await finish(queue, clock, 5, seconds=500)
@@ -208,13 +210,13 @@ async def test_however_slow_a_replica_is_it_takes_a_request_if_none_waits() -> N
 
 
 def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
-    """Whole seconds."""
+    """It is a whole number of seconds."""
     rate = ServiceRate(Clock(), initial=1)
     assert [rate.retry_after(waiting) for waiting in (0, 8, 1000)] == [1, 4, 60]
 
 
 async def test_a_request_of_many_parts_counts_as_one() -> None:
-    """One part at a time is in the queue, with its tokens; the next one is behind later requests."""
+    """One part at a time is in the queue with its tokens, and the next part is behind later requests."""
     queue = admission(queued_requests=3, writers=1)
     order: list[str] = []
     go = asyncio.Event()
@@ -247,7 +249,7 @@ async def test_a_request_of_many_parts_counts_as_one() -> None:
 
 
 async def test_a_part_that_fails_before_its_turn_lets_the_next_one_start() -> None:
-    """A question that does not fit, for example."""
+    """An example is a question that does not fit."""
     queue = admission()
 
     async def fail(part: LanePart) -> str:
@@ -279,26 +281,26 @@ async def test_the_first_failure_of_a_part_cancels_the_others() -> None:
 
 
 async def test_few_parts_are_active() -> None:
-    """Of all requests, so that none waits long in the engine; requests without parts are not held up."""
+    """The limit covers all requests, so none waits long in the engine; requests without parts are not held up."""
     queue = admission(active_tokens=100_000)
     go = asyncio.Event()
-    under_way = most = 0
+    running_parts = most = 0
 
     async def work(part: LanePart) -> None:
-        nonlocal under_way, most
+        nonlocal running_parts, most
         with queue.admit(1, writes=False, part=part) as slot:
             await slot.turn()
-            under_way += 1
-            most = max(most, under_way)
+            running_parts += 1
+            most = max(most, running_parts)
             await go.wait()
-            under_way -= 1
+            running_parts -= 1
 
     async def batch() -> None:
         with queue.lane(100) as lane:
             await lane.gather([work] * 100)
 
     running = [asyncio.create_task(batch()) for _ in range(2)]
-    await until(lambda: under_way == MAX_ACTIVE_PARTS)
+    await until(lambda: running_parts == MAX_ACTIVE_PARTS)
     with queue.admit(1, writes=False) as slot:
         assert has_turn(slot)
         assert queue.pending == MAX_ACTIVE_PARTS + len(running) + 1

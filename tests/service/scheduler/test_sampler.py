@@ -1,3 +1,5 @@
+"""The sampler: top tokens, log-probabilities, temperature and top_p."""
+
 import math
 
 import numpy as np
@@ -16,18 +18,18 @@ ROWS = st.integers(1, 400).flatmap(
 
 @given(ROWS, st.integers(0, 25))
 def test_the_top_tokens_are_those_of_a_sort(row: Row, count: int) -> None:
-    """The largest first; the first of equals."""
+    """The largest come first; of equal ones, the first."""
     assert top_tokens(row, count) == np.argsort(-row, kind="stable")[:count].tolist()
 
 
 @given(ROWS, st.integers(0, 5), st.data())
 def test_log_probabilities_are_those_of_a_softmax(row: Row, top: int, data: st.DataObject) -> None:
-    """In double precision, for the token itself and for the most probable ones."""
+    """They are computed in double precision, for the token itself and for the most probable ones."""
     token = data.draw(st.integers(0, len(row) - 1))
     exact = row.astype(np.float64) - math.log(sum(math.exp(value) for value in row.tolist()))
-    found = score_token(row, token, top=top)
-    assert found.log_probability == pytest.approx(exact[token], abs=1e-5)
-    for each, value in found.top:
+    scored = score_token(row, token, top=top)
+    assert scored.log_probability == pytest.approx(exact[token], abs=1e-5)
+    for each, value in scored.top:
         assert value == pytest.approx(exact[each], abs=1e-5)
 
 
@@ -39,27 +41,27 @@ def frequencies(sampler: Sampler, row: list[float], draws: int = 20_000) -> list
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_samples_follow_the_temperature(temperature: float) -> None:
-    """softmax(logits / temperature), within four standard deviations of 20,000 draws."""
+    """They follow softmax(logits / temperature) within four standard deviations of 20,000 draws."""
     row = [2.0, 0.0, 1.0, -1.0]
     weights = [math.exp(value / temperature) for value in row]
     expected = [weight / sum(weights) for weight in weights]
-    found = frequencies(Sampler(temperature=temperature, top_p=1, seed=7), row)
-    for share, right in zip(found, expected, strict=True):
-        assert share == pytest.approx(right, abs=4 * math.sqrt(right / 20_000))
+    shares = frequencies(Sampler(temperature=temperature, top_p=1, seed=7), row)
+    for share, probability in zip(shares, expected, strict=True):
+        assert share == pytest.approx(probability, abs=4 * math.sqrt(probability / 20_000))
 
 
 @pytest.mark.parametrize(
     ("top_p", "kept"), [(0.4, {1}), (0.6, {1, 2}), (0.95, {0, 1, 2}), (1.0, {0, 1, 2, 3})]
 )
 def test_top_p_drops_the_improbable_rest(top_p: float, kept: set[int]) -> None:
-    """Of probabilities 0.2, 0.5, 0.25 and 0.05 it keeps the fewest whose sum is at least top_p."""
+    """Of probabilities 0.2, 0.5, 0.25 and 0.05 it keeps the fewest with a sum of at least top_p."""
     row = np.log([0.2, 0.5, 0.25, 0.05]).tolist()
-    found = frequencies(Sampler(temperature=1, top_p=top_p, seed=1), row, draws=2000)
-    assert {token for token, share in enumerate(found) if share} == kept
+    shares = frequencies(Sampler(temperature=1, top_p=top_p, seed=1), row, draws=2000)
+    assert {token for token, share in enumerate(shares) if share} == kept
 
 
 def test_top_p_is_exact_for_a_flat_vocabulary() -> None:
-    """Even if the most probable thousand tokens are not enough."""
+    """The most probable thousand tokens may not be enough."""
     row = np.zeros(5000, np.float32)
     sampler = Sampler(temperature=1, top_p=0.5, seed=3)
     drawn = {sampler.sample(row) for _ in range(3000)}
@@ -69,7 +71,7 @@ def test_top_p_is_exact_for_a_flat_vocabulary() -> None:
 
 @pytest.mark.parametrize("settings", [{"temperature": 0, "top_p": 1}, {"temperature": 1, "top_p": 0}])
 def test_greedy_is_the_first_of_the_largest(settings: dict[str, float]) -> None:
-    """With any seed."""
+    """The seed does not matter."""
     sampler = Sampler(**settings, seed=None)
     assert sampler.greedy
     assert sampler.sample(np.array([0, 3, 1, 3], np.float32)) == 1

@@ -1,3 +1,5 @@
+"""The scheduler: steps, turns, prefixes and cancellation on a scripted engine."""
+
 import asyncio
 import os
 import random
@@ -17,7 +19,7 @@ from mcq_service.yaml_output import Line
 
 
 class LetterTokenizer(Tokenizer):
-    """A tokenizer whose tokens are letters: 1 is "B", 2 is "C"."""
+    """A tokenizer with letters as tokens: 1 is "B", 2 is "C"."""
 
     def __init__(self) -> None:
         self.label_tokens = {letter: number for number, letter in enumerate("ABCDEFGH")}
@@ -52,8 +54,8 @@ async def written(text: LocalText, limit: int) -> str:
     return "".join([piece async for piece in text.write(Line(), limit=limit)])
 
 
-async def test_the_event_loop_goes_before_the_engine(texts: LocalTextEngine) -> None:
-    """Otherwise it could not even refuse requests in time on a busy node."""
+async def test_the_event_loop_has_priority_over_the_engine(texts: LocalTextEngine) -> None:
+    """Otherwise a busy node could not even refuse requests in time."""
     thread = texts.scheduler._thread.native_id or 0
     await until(lambda: os.getpriority(os.PRIO_PROCESS, thread) > os.getpriority(os.PRIO_PROCESS, 0))
 
@@ -86,7 +88,7 @@ async def test_writing_continues_forced_text(texts: LocalTextEngine, engine: Scr
 
 
 async def test_the_end_of_the_turn_ends_the_text(texts: LocalTextEngine) -> None:
-    """A stop token is no text, but counts."""
+    """A stop token is no text, but it counts."""
     with texts.open_tokens([END - 2], room=8) as text:
         assert await written(text, 8) == chr(64 + END - 1)
         assert text.tokens.completion == 2
@@ -111,7 +113,7 @@ async def test_the_characters_that_closed_the_line_may_be_forced(
 
 
 async def test_texts_share_steps(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """All texts that come during a step are in the next one."""
+    """All texts that arrive during a step are in the next one."""
     engine.gate.clear()
     with texts.open_tokens([9], room=0) as first:
         tasks = [asyncio.create_task(first.score_labels(["A"]))]
@@ -140,7 +142,7 @@ async def score_labels(texts: LocalTextEngine, tokens: list[int], share: Share) 
 
 
 async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """By tokens: a single prompt that comes later is read before the rest of a batch, and so is another batch."""
+    """Turns count tokens: a later single prompt is read before the rest of a batch, and so is another batch."""
     engine.context_length = 4096
     engine.gate.clear()
     first, second = Share(), Share()
@@ -162,7 +164,7 @@ async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine:
 
 
 async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """After one step's worth of tokens; then they take turns."""
+    """They pass it after one step's worth of tokens; then all take turns."""
     engine.context_length = 8192
     engine.gate.clear()
     tasks = [asyncio.create_task(score_labels(texts, [1] * 8 * STEP_TOKENS, Share()))]
@@ -201,15 +203,15 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
 async def test_an_answer_does_not_wait_for_others_reasoning(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """It is in the next step."""
+    """The answer is in the next step."""
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2, 2], room=0) as short:
         writing = asyncio.create_task(written(writer, 50))
         await until(lambda: engine.steps)
-        asked = asyncio.create_task(short.score_labels(["A"]))
+        answer = asyncio.create_task(short.score_labels(["A"]))
         await asyncio.sleep(0.01)
         engine.gate.set()
-        await asked
+        await answer
         assert [2, 2] in engine.steps[1]
         await writing
 
@@ -237,7 +239,7 @@ async def test_cancelling_frees_the_text_within_a_step(
 async def test_an_engines_error_affects_only_that_step(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """It reaches the texts of the step; the next text is served."""
+    """The error reaches the texts of the step, and the next text is served."""
     engine.error = ValueError("broken")
     with texts.open_tokens([1], room=0) as text, pytest.raises(ValueError, match="broken"):
         await text.score_labels(["A"])
@@ -274,15 +276,15 @@ async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: Loca
         pass
 
 
-async def test_all_logits_can_be_asked_for(texts: LocalTextEngine) -> None:
-    """For every token that was read."""
+async def test_all_logits_can_be_requested(texts: LocalTextEngine) -> None:
+    """The logits come for every token that was read."""
     with texts.open_tokens([1, 2, 3], room=0) as text:
         output = await text.run(ScoreTask(text, logits=Logits.EVERY))
     assert output.logits.shape == (3, 64)
 
 
 async def test_cancelled_requests_leak_nothing(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """Whenever they are cancelled, every sequence is closed, and the next request is served."""
+    """Whenever requests are cancelled, every sequence is closed and the next request is served."""
     chance = random.Random(5)
 
     async def one() -> None:

@@ -1,4 +1,4 @@
-"""A text's error stays its own: the other texts of the step get the results they would have got without it."""
+"""An error of one text leaves the results of the step's other texts unchanged."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ TEXTS = 13
 
 
 class FragileEngine(ScriptedEngine):
-    """Fails before it reads if an item has the token BAD, or if there are more than `most` items."""
+    """Fails before it reads if an item has the token BAD or if there are more than `most` items."""
 
     most = 1000
     raises: BaseException = ValueError("broken")
@@ -37,7 +37,7 @@ class FragileEngine(ScriptedEngine):
         return super().step(items)
 
     def before_failing(self) -> None:
-        """Called while a step fails."""
+        """Run while a step fails; subclasses and tests replace it."""
 
 
 @pytest.fixture
@@ -60,8 +60,10 @@ async def score_labels(texts: LocalTextEngine, tokens: list[int]) -> list[float]
         return await text.score_labels(["A", "B"])
 
 
-async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]) -> list[Any]:
-    """Run prompts in one step; return their outcomes."""
+async def run_in_one_step(
+    engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]
+) -> list[Any]:
+    """Run the prompts in one step; return their outcomes."""
     engine.gate.clear()
     before = len(engine.steps)
     first = asyncio.create_task(score_labels(texts, [1, 1]))
@@ -80,9 +82,9 @@ async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list
 async def test_the_others_of_a_failed_step_are_answered(
     engine: FragileEngine, texts: LocalTextEngine, bad: set[int]
 ) -> None:
-    """Whichever fail, or all of them; there are at most twice as many steps as texts."""
+    """Any of the texts may fail, or all; there are at most twice as many steps as texts."""
     prompts = [[2, BAD if number in bad else number] for number in range(TEXTS)]
-    outcomes = await together(engine, texts, prompts)
+    outcomes = await run_in_one_step(engine, texts, prompts)
     for number, outcome in enumerate(outcomes):
         assert (repr(outcome) == "ValueError('broken')") if number in bad else (outcome == [0, 1])
     assert len(engine.steps) < 2 * TEXTS
@@ -91,8 +93,8 @@ async def test_the_others_of_a_failed_step_are_answered(
 
 
 async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTextEngine) -> None:
-    """The search is by halves."""
-    await together(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
+    """The search halves the step."""
+    await run_in_one_step(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
     assert len(engine.steps) == 1 + 2 * 5
 
 
@@ -101,13 +103,13 @@ async def test_a_step_too_large_for_the_memory_is_split(
 ) -> None:
     """No text has an error."""
     engine.most, engine.raises = 4, MemoryError()
-    assert await together(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
+    assert await run_in_one_step(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
 
 
 async def test_a_text_is_written_correctly_beside_bad_ones(
     engine: FragileEngine, texts: LocalTextEngine
 ) -> None:
-    """Each token comes once, and in order."""
+    """Each token comes once and in order."""
     with texts.open_tokens([1], room=30) as text:
         writing = asyncio.create_task(written(text, 25))
         while not writing.done():
@@ -151,7 +153,7 @@ async def test_a_cancelled_text_is_not_read_again(engine: FragileEngine, texts: 
 async def test_a_text_without_memory_does_not_start(
     engine: FragileEngine, texts: LocalTextEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was opened for it; the next one is answered."""
+    """Nothing was opened for the text, and the next one is answered."""
 
     def no_memory(*_: object, **__: object) -> None:
         raise MemoryError
@@ -186,7 +188,7 @@ class BadTask(ScoreTask):
 async def test_an_error_before_or_after_the_step_affects_only_that_text(
     engine: FragileEngine, texts: LocalTextEngine, where: str, error: BaseException
 ) -> None:
-    """Even a panic of native code, which is no Exception: it must not end the engine's thread."""
+    """Even a panic of native code, which is no Exception, must not end the engine's thread."""
     engine.gate.clear()
     first = asyncio.create_task(score_labels(texts, [1, 1]))
     await until(lambda: engine.steps)
@@ -201,7 +203,7 @@ async def test_an_error_before_or_after_the_step_affects_only_that_text(
 
 
 async def test_an_error_while_handling_a_token_affects_only_that_text(texts: LocalTextEngine) -> None:
-    """In its sampling, or in its spelling."""
+    """The error may be in the sampling or the spelling of the token."""
 
     class Broken(Sampler):
         def sample(self, row: Any) -> int:
@@ -224,8 +226,8 @@ async def test_an_error_while_handling_a_token_affects_only_that_text(texts: Loc
     assert [type(each) for each in outcomes] == [ZeroDivisionError, UnicodeError, bool]
 
 
-async def test_a_step_that_can_not_be_recorded_fails_no_text(engine: FragileEngine) -> None:
-    """Nor does a text that can't be closed."""
+async def test_an_error_in_recording_a_step_fails_no_text(engine: FragileEngine) -> None:
+    """The same holds for a text that can't be closed."""
 
     def observe(**_: object) -> None:
         raise RuntimeError("metrics")
@@ -249,7 +251,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     not native.instruction_set(), reason="this CPU has no AVX2, or the native library was not built"
 )
 async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None:
-    """Every logit of the other texts is the same to the bit, in steps of several, and all memory is freed."""
+    """All logits of the other texts are equal to the bit in steps of several, and all memory is freed."""
     engine = Int8Engine(tiny, context_length=CONTEXT, threads=2)
     scheduler = Scheduler(engine)
     texts = LocalTextEngine(scheduler, LetterTokenizer())
@@ -272,7 +274,7 @@ async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None
     )
     assert all("not in the model's vocabulary" in str(each) for each in outcomes[1::2])
     good: list[Any] = outcomes[::2]
-    assert all(np.array_equal(found, right) for found, right in zip(good, reference, strict=True))
+    assert all(np.array_equal(row, reference_row) for row, reference_row in zip(good, reference, strict=True))
     await until(lambda: engine.cache_bytes == before)
     scheduler.stop()
     engine.shut_down()

@@ -1,3 +1,5 @@
+"""Probes, metrics, traces and logs of a replica."""
+
 import asyncio
 import json
 import logging
@@ -23,7 +25,7 @@ JSON = {"Content-Type": "application/json"}
 async def test_the_probes_report_the_progress_of_the_start(
     replica: Replica, client: httpx.AsyncClient, status: str
 ) -> None:
-    """Alive, but neither started nor ready."""
+    """The replica is alive, but neither started nor ready."""
     replica.lifecycle.report(Status(status), 0.25, "A quarter.")
     for path, code in {"/startupz": 503, "/readyz": 503, "/livez": 200}.items():
         response = await client.get(path)
@@ -34,7 +36,7 @@ async def test_the_probes_report_the_progress_of_the_start(
 
 
 async def test_a_loaded_replica_passes_all_probes(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Ready is what /readyz says."""
+    """/readyz reports that it is ready."""
     replica.load()
     for path in ("/startupz", "/readyz", "/livez"):
         response = await client.get(path)
@@ -50,8 +52,10 @@ async def test_a_dead_engine_fails_liveness_and_readiness(
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [503, 503]
 
 
-async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Counters by outcome, tokens, durations, the model, with the trace as exemplar."""
+async def test_metrics_are_openmetrics_and_change_with_requests(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """They count outcomes and tokens, measure durations, name the model, and have the trace as exemplar."""
     replica.load()
     model = PreparedModel(
         path=Path(), uri="hf://fake/model", revision="r", digest="sha256:0", precision="float32"
@@ -79,7 +83,7 @@ async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.
 
 
 async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is counted by mode, and no letter is."""
+    """It is counted by mode, and no letter is counted."""
     replica.load(min_confidence=0.9)
     await client.post(ANSWER, json=QUESTION)
     assert await sample(client, 'mcq_abstentions_total{mode="explain"}') == 1
@@ -88,14 +92,14 @@ async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: 
 
 
 def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Replica) -> None:
-    """Its time is in no request's trace, and can be found from each."""
+    """The batch's time is in no request's trace, but each trace links to it."""
     requests = [SpanContext(trace_id, 1, is_remote=False, trace_flags=TraceFlags(1)) for trace_id in (1, 2)]
     replica.tracing.step(since_ns=5, requests=requests, **{"mcq.batch.size": 2})
     [span] = replica.spans.get_finished_spans()
     assert (span.name, span.parent, span.start_time) == ("batch", None, 5)
     assert [link.context.trace_id for link in span.links] == [1, 2]
     replica.tracing.step(since_ns=5, requests=[])
-    assert len(replica.spans.get_finished_spans()) == 1, "a step nobody traces makes no span"
+    assert len(replica.spans.get_finished_spans()) == 1, "a step without a traced request makes no span"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Repli
 async def test_every_refusal_is_counted(
     replica: Replica, client: httpx.AsyncClient, body: str, media_type: str, outcome: str
 ) -> None:
-    """Also one whose mode was never read."""
+    """A refusal counts even if its mode was never read."""
     replica.load()
     await client.post(ANSWER, content=body, headers={"Content-Type": media_type})
     assert await sample(client, f'mcq_requests_total{{mode="unknown",outcome="{outcome}"}}') == 1
@@ -144,7 +148,7 @@ async def test_probes_make_no_spans(replica: Replica, client: httpx.AsyncClient)
 async def test_no_client_text_is_in_logs_or_spans(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, error: Exception | None
 ) -> None:
-    """Neither of answered questions, nor of failed or refused ones."""
+    """This holds for answered, failed and refused questions."""
     caplog.set_level(logging.DEBUG)
     replica.texts.error = error
     replica.load()
@@ -167,7 +171,7 @@ async def test_no_client_text_is_in_logs_or_spans(
 async def test_logs_in_a_request_carry_its_trace(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A failure can be found in the traces."""
+    """So the traces lead to the logs of a failure."""
     lines = []
     logger = logging.getLogger("mcq_service")
     handler = logging.Handler()
@@ -189,7 +193,7 @@ async def test_logs_in_a_request_carry_its_trace(
 async def test_no_caller_raises_the_sampling_ratio(
     monkeypatch: pytest.MonkeyPatch, sampler: str, ratio: str, caller: str, traced: bool
 ) -> None:
-    """By OpenTelemetry's own variables, as spec.tracing sets them."""
+    """spec.tracing sets OpenTelemetry's own variables."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
     trace_id = "0af7651916cd43dd8448eb211c80319c"
@@ -208,7 +212,7 @@ async def test_no_caller_raises_the_sampling_ratio(
 def test_a_caller_controls_neither_the_ratio_nor_the_choice(
     monkeypatch: pytest.MonkeyPatch, caller: str, traced: range
 ) -> None:
-    """Of 100 requests with an id that any ratio takes, half are traced, or none if the caller samples none."""
+    """Of 100 requests with an id that any ratio samples, half are traced, or none if the caller samples none."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
     replica = Replica()
@@ -226,16 +230,16 @@ def test_a_caller_controls_neither_the_ratio_nor_the_choice(
 async def test_the_requests_span_has_its_method_route_and_status(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The route as its template; only the service's own errors count as errors."""
+    """The route is its template, and only the service's own errors count as errors."""
     replica.load()
     replica.texts.error = RuntimeError("broken")
     await client.post(ANSWER, json=QUESTION)
     await client.head("/v1/models/some/model")
     await client.get("/nothing")
     spans = {span.name: span for span in replica.spans.get_finished_spans() if span.kind is SpanKind.SERVER}
-    found = {name: (dict(span.attributes or {}), span.status.status_code) for name, span in spans.items()}
+    observed = {name: (dict(span.attributes or {}), span.status.status_code) for name, span in spans.items()}
     scheme = {"url.scheme": "http"}
-    assert found == {
+    assert observed == {
         f"POST {ANSWER}": (
             {**scheme, "http.request.method": "POST", "http.route": ANSWER, "http.response.status_code": 500},
             StatusCode.ERROR,
@@ -257,7 +261,7 @@ async def test_the_requests_span_has_its_method_route_and_status(
 
 
 async def test_a_missing_collector_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Questions are answered, with their trace's id, and the end does not wait for it."""
+    """Questions are answered with their trace's id, and the end does not wait for the collector."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)

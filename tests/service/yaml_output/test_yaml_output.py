@@ -1,3 +1,5 @@
+"""Reasoning and answers as YAML: writing, streaming and strict reading."""
+
 import random
 from string import ascii_uppercase
 
@@ -42,7 +44,7 @@ def test_any_model_output_reads_back_as_the_same_line(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_the_split_into_tokens_does_not_matter(seed: int) -> None:
-    """A line fed in pieces is the line fed whole."""
+    """A line fed in pieces equals the line fed whole."""
     chance = random.Random(seed)
     written = "".join(chance.choices(ALPHABET, k=40))
     assert read(*pieces_of(written, chance)).text == read(written).text
@@ -64,13 +66,13 @@ def test_the_split_into_tokens_does_not_matter(seed: int) -> None:
     ],
 )
 def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool) -> None:
-    """Escapes of quotes and backslashes are resolved, others stay."""
+    """Escapes of quotes and backslashes are resolved; others stay."""
     line = read(written)
     assert (line.text, line.closed) == (text, closed)
 
 
 @pytest.mark.parametrize(
-    ("pieces", "kept"),
+    ("pieces", "expected"),
     [
         (["It is", ' so."\n'], ["It is", " so."]),
         (["no end"], ["no end"]),
@@ -78,10 +80,10 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
         (['He said "yes', '" twice.', '"'], ['He said "yes', '" twice.', ""]),
     ],
 )
-def test_a_line_returns_its_own_part_of_a_piece(pieces: list[str], kept: list[str]) -> None:
-    """The closing characters are not part of it: they may be forced instead."""
+def test_a_line_returns_its_own_part_of_a_piece(pieces: list[str], expected: list[str]) -> None:
+    """The closing characters are not part of it, because they may be forced instead."""
     line = Line()
-    assert [line.feed(piece) for piece in pieces] == kept
+    assert [line.feed(piece) for piece in pieces] == expected
 
 
 def test_settled_text_is_never_taken_back() -> None:
@@ -95,7 +97,7 @@ def test_settled_text_is_never_taken_back() -> None:
 
 
 def test_a_duplicate_key_is_refused() -> None:
-    """YAML forbids it; the intended answer would be ambiguous."""
+    """YAML forbids it, because the intended answer would be ambiguous."""
     with pytest.raises(UnparsableOutput):
         parse("answer: A\nanswer: B\n", "AB")
 
@@ -118,6 +120,6 @@ def test_every_letter_reads_back_as_a_letter(label: str) -> None:
     ],
 )  # fmt: skip
 def test_anything_but_the_document_is_refused(text: str) -> None:
-    """Strictly: the keys, an offered letter, one line of text, a bounded length."""
+    """The check is strict: the keys, an offered letter, one line of text, a bounded length."""
     with pytest.raises(UnparsableOutput):
         parse(text, ["A", "B"])

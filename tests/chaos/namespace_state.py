@@ -9,11 +9,11 @@ from typing import Any
 
 HASH_LABEL = "pod-template-hash"
 # Every new namespace has these.
-FIXTURES = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+DEFAULT_OBJECTS = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
 
 
 @dataclass
-class World:
+class NamespaceState:
     """One namespace: its objects by uid, and how often each was created and deleted."""
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -22,10 +22,10 @@ class World:
     changed: float = field(default_factory=time.monotonic)
     _uids: set[str] = field(default_factory=set)
 
-    def note(self, event: str, live: dict[str, Any]) -> None:
+    def record(self, event: str, live: dict[str, Any]) -> None:
         """Record a watch event."""
         metadata = live["metadata"]
-        if (live["kind"], metadata["name"]) in FIXTURES:
+        if (live["kind"], metadata["name"]) in DEFAULT_OBJECTS:
             return
         self.changed = time.monotonic()
         uid = metadata["uid"]
