@@ -1,4 +1,4 @@
-"""Stands in for the nodes: makes Pods report ready, and answers the operator's test question."""
+"""Stands in for the nodes and the Ingress controller, and answers the operator's test question."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from aiohttp import web
 
 from benchmarks.operator.client import MERGE, Client, at_once
 from benchmarks.servers import free_port
-from mcq_operator.api.kinds import SOLVER
+from mcq_operator.api.kinds import INGRESS, POD, SOLVER
 from mcq_operator.api.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 SINCE = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
-READY = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **SINCE}]}}
+READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **SINCE}]}
+PUBLISHED = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
 
 
 @asynccontextmanager
@@ -46,14 +47,14 @@ async def until_created(client: Client, replicas: int, *, seconds: float) -> Non
 
 
 async def until_ready(client: Client, *, seconds: float) -> None:
-    """Make every Pod ready, and wait until every solver reports Ready."""
-    pods = (await client.send("GET", f"/api/v1/pods?labelSelector={MANAGED_SELECTOR}"))["items"]
-    names = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods]
-    body = json.dumps(READY).encode()
-    await at_once(
-        partial(client.send, "PATCH", f"/api/v1/namespaces/{namespace}/pods/{name}/status", body, MERGE)
-        for namespace, name in names
-    )
+    """Make every Pod ready, give every Ingress an address, and wait until every solver reports Ready."""
+    for kind, status in ((POD, READY), (INGRESS, PUBLISHED)):
+        listed = await client.send("GET", f"{kind.path(None)}?labelSelector={MANAGED_SELECTOR}")
+        names = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed["items"]]
+        body = json.dumps({"status": status}).encode()
+        await at_once(
+            partial(client.send, "PATCH", f"{kind.path(*name)}/status", body, MERGE) for name in names
+        )
     await _until_all(client, _ready, seconds)
 
 

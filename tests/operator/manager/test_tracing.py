@@ -107,16 +107,14 @@ async def test_a_reconcile_is_a_trace_of_its_requests(
     await operator.quiet()
     actual = receiver[0].spans
     reconciles = {span.span_id: span for span in actual if span.name == "reconcile"}
-    writes = [
-        span for span in actual if span.name == "PATCH API server" and span.parent_span_id in reconciles
-    ]
+    writes = [span for span in actual if span.name == "POST API server" and span.parent_span_id in reconciles]
     paths = {
         attribute.value.string_value
         for span in writes
         for attribute in span.attributes
         if attribute.key == "url.path"
     }
-    assert f"/apis/apps/v1/namespaces/{kubectl.namespace}/deployments/demo" in paths
+    assert f"/apis/apps/v1/namespaces/{kubectl.namespace}/deployments" in paths
     assert all(span.trace_id == reconciles[span.parent_span_id].trace_id for span in writes)
     names = {item.key: item.value.string_value for item in next(iter(reconciles.values())).attributes}
     assert names["mcq.solver.name"] == "demo"
