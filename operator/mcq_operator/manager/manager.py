@@ -42,6 +42,8 @@ from .workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 TRACER = trace.get_tracer("mcq_operator")
+PROGRESS_SECONDS = 0.1
+"""The wait after an event that reports progress. A roll-out causes many at once, and one reconcile serves them all."""
 
 
 def instrumented(
@@ -218,7 +220,10 @@ def _observe_event(
         # report progress, as Pods come and go by themselves.
         priority = observed.kind in RECONCILED or (change is Change.DRIFT and observed.kind is not POD)
         for key in client.readers(observed):
-            queue.add(key, priority=priority and key == observed.owner)
+            if priority and key == observed.owner:
+                queue.add(key, priority=True)
+            else:
+                queue.add_later(key, PROGRESS_SECONDS)
 
 
 def _observe_list(
