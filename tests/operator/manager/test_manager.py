@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import DEPLOYMENT, POD, SERVICE, SOLVER, Kind
 from mcq_operator.client import CachedClient
 from mcq_operator.informer.staleness import WatchStaleness
-from mcq_operator.manager.manager import _observe_event
+from mcq_operator.manager.manager import PROGRESS_SECONDS, _observe_event
 from mcq_operator.manager.workqueue import WorkQueue
 from mcq_operator.store import observe
 
@@ -31,11 +32,12 @@ class ObservedQueue:
 
     def __init__(self) -> None:
         self.turns: list[Key] = []
+        self.delays: list[float] = []
         self._client = CachedClient(None, on_write=lambda *_: None)
         self._queue: WorkQueue[Key] = WorkQueue(
             self._turn,
             workers=1,
-            call_later=asyncio.get_running_loop().call_later,
+            call_later=self._call_at_once,
             random=random.random,
             clock=time.monotonic,
         )
@@ -56,6 +58,7 @@ class ObservedQueue:
     async def work(self) -> list[Key]:
         """Run the worker on all waiting keys; return the keys in order."""
         self.turns.clear()
+        self.delays.clear()
         worker = asyncio.create_task(self._queue.run())
         for _ in range(50):
             await asyncio.sleep(0)
@@ -67,6 +70,10 @@ class ObservedQueue:
         """Queue other keys first."""
         for key in WAITING:
             self._queue.add(key)
+
+    def _call_at_once(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        self.delays.append(delay)
+        return asyncio.get_running_loop().call_later(0, call)
 
     async def _turn(self, key: Key) -> None:
         self.turns.append(key)
@@ -106,5 +113,6 @@ async def test_changed_resources_and_drift_come_before_all_waiting_keys(
 
     observed.queue_others()
     observed.receive(2, kind, gone=after is None, **(after or {}))
+    assert observed.delays == ([] if first else [PROGRESS_SECONDS])
 
     assert await observed.work() == ([DEMO, *WAITING] if first else [*WAITING, DEMO])
