@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from hack.toolchain.progress import Progress
 
 MANIFESTS = Path(__file__).parent / "manifests"
+SERVICES_IPV6 = "fd00:10:96::/112"
+"""kind's default."""
 KUBE_ROUTER_ARGUMENTS = {
     "ipv4": [],
-    "ipv6": ["--enable-ipv4=false", "--enable-ipv6=true", "--router-id=generate"],
-    "dual": ["--enable-ipv6=true"],
+    "ipv6": [
+        "--enable-ipv4=false",
+        "--enable-ipv6=true",
+        "--router-id=generate",
+        f"--service-cluster-ip-range={SERVICES_IPV6}",
+    ],
+    "dual": ["--enable-ipv6=true", f"--service-cluster-ip-range=10.96.0.0/16,{SERVICES_IPV6}"],
 }
 JAEGER = "http://jaeger.monitoring.svc:4318/v1/traces"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shutil
@@ -150,10 +151,12 @@ class KindCluster:
         Addons(self.kubectl_command, self.progress).install_ingress()
 
     def host_address(self) -> str:
-        """Return an address of this machine that pods can reach."""
-        gateways = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-        addresses = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
-        return next(address for address in addresses if (":" in address) == (self.ip_family == "ipv6"))
+        """Return an address of this machine that pods can reach: the first one of the nodes' network."""
+        template = "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
+        subnets = run(["docker", "network", "inspect", NETWORK, "--format", template]).split()
+        networks = [ipaddress.ip_network(subnet) for subnet in subnets]
+        version = 6 if self.ip_family == "ipv6" else 4
+        return str(next(network[1] for network in networks if network.version == version))
 
     def kubeconfig(self) -> Path:
         """Return the path of the cluster's own kubeconfig."""
