@@ -13,7 +13,6 @@ CLUSTER_TOOL := hack/cluster/cluster
 MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
 ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-ipv6 test-dual-stack test-autoscaling \
 	test-teardown chaos
-ONE_SOLVER = tests/e2e/test_end_to_end.py tests/e2e/test_network_policy.py
 REPORTS ?=
 export SLOW ?=
 JUNIT ?= $(REPORTS)
@@ -167,10 +166,11 @@ test-rollouts: .venv/.ready ## test roll-outs under load: no request is lost
 	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/e2e/rollouts
 
 test-ipv6: .venv/.ready ## test on a cluster of IPv6 alone
-	@IP_FAMILY=ipv6 $(STEP) "IPv6 tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
+	@IP_FAMILY=ipv6 $(STEP) "IPv6 tests" hack/with-cluster $(PYTEST) tests/e2e/test_end_to_end.py
 
 test-dual-stack: .venv/.ready ## test on a cluster of IPv4 and IPv6
-	@IP_FAMILY=dual $(STEP) "Dual-stack tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
+	@IP_FAMILY=dual $(STEP) "Dual-stack tests" hack/with-cluster $(PYTEST) tests/e2e/test_end_to_end.py \
+		tests/e2e/test_network_policy.py
 
 test-nodes: .venv/.ready ## test on three nodes: drains, taints, a stopped node, volumes of one node
 	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/e2e/nodes

@@ -50,10 +50,12 @@ def test_a_ready_solver_answers_at_once(solver: Solver) -> None:
 
 
 def test_three_pods_answer_behind_one_service(solver: Solver) -> None:
-    """A solver has three replicas by default, each with its own address in the Service."""
+    """A solver has three replicas by default, each with its own address in the Service, of every IP family."""
     slices = solver.get("endpointslices", "--selector", f"kubernetes.io/service-name={NAME}")["items"]
-    ready = [a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]]
-    assert len(set(ready)) == 3
+    for each in slices:
+        ready = {tuple(e["addresses"]) for e in each["endpoints"] if e["conditions"]["ready"]}
+        assert len(ready) == 3
+    assert len(slices) == len(solver.get("service", NAME)["spec"]["ipFamilies"])
 
 
 def test_the_service_has_the_clusters_ip_families(solver: Solver, deployed: Deployed) -> None:
