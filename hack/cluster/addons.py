@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from hack.cluster import crds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hack.kubectl import Kubectl
     from hack.toolchain.progress import Progress
 
 MANIFESTS = Path(__file__).parent / "manifests"
 SERVICES_IPV6 = "fd00:10:96::/112"
-"""kind's default."""
+"""The default range of kind, as is the one of IPv4 below."""
 KUBE_ROUTER_ARGUMENTS = {
     "ipv4": [],
     "ipv6": [
@@ -59,22 +61,16 @@ class Addons:
 
     def install_ingress(self) -> None:
         """Install Traefik, with tracing if Jaeger runs in the cluster."""
-        manifest = (MANIFESTS / "traefik.yaml").read_text()
         jaeger = self.kubectl(
             "-n", "monitoring", "get", "service", "jaeger", "--ignore-not-found", "-o", "name"
         )
-        if jaeger:
-            argument = "            - --providers.kubernetesingress=true\n"
-            manifest = manifest.replace(
-                argument, f"{argument}            - --tracing.otlp.http.endpoint={JAEGER}\n"
-            )
-        self._server_side(manifest)
+        arguments = [f"--tracing.otlp.http.endpoint={JAEGER}"] if jaeger else []
+        self._server_side(_with_arguments("traefik.yaml", "--providers.kubernetesingress=true", arguments))
         self._wait("traefik", "traefik")
 
     def _install_network(self, ip_family: str) -> None:
-        manifest, argument = (MANIFESTS / "kube-router.yaml").read_text(), "            - --run-router=true\n"
-        more = "".join(f"            - {each}\n" for each in KUBE_ROUTER_ARGUMENTS[ip_family])
-        self._server_side(manifest.replace(argument, argument + more))
+        arguments = KUBE_ROUTER_ARGUMENTS[ip_family]
+        self._server_side(_with_arguments("kube-router.yaml", "--run-router=true", arguments))
 
     def _wait(self, namespace: str, deployment: str) -> None:
         self.kubectl("-n", namespace, "rollout", "status", f"deployment/{deployment}", "--timeout=300s")
@@ -85,3 +81,10 @@ class Addons:
     def _server_side(self, manifests: str) -> None:
         apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=mcq-cluster", "--filename=-"]
         self.kubectl(*apply, stdin=manifests)
+
+
+def _with_arguments(name: str, after: str, arguments: Iterable[str]) -> str:
+    """Return a manifest with more arguments of its container, behind an argument that it has."""
+    line = "            - {}\n".format
+    present = line(after)
+    return (MANIFESTS / name).read_text().replace(present, present + "".join(map(line, arguments)))
