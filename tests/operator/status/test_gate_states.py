@@ -14,7 +14,7 @@ from mcq_operator.status.gate import GateObjects, advance, finding, holds, retry
 from mcq_operator.status.transitions import stamp
 
 PATIENCE_SECONDS = 120
-"""The time that docs/exams.md gives a degraded candidate."""
+"""The time that docs/gates.md gives a degraded candidate."""
 PROMOTE = "mcq-operator.dev/promote"
 EMPTY = ObservedSolver()
 SITTING = GateStatus(
