@@ -33,8 +33,8 @@ EXAM_HEADER = """\
 # MCQExam
 
 This page lists every field of an MCQExam's `spec`. `hack/generate` writes it from `operator/mcq_operator/api`.
-[Exams](exams.md) says how exams run and what their figures mean. The API server refuses an invalid value, with a
-message that says what to write instead.
+[Exams](exams.md) says how to run one, and [Exam results](exam-results.md) what its figures mean. The API server
+refuses an invalid value, with a message that says what to write instead.
 
 | field | values (default) | meaning |
 |---|---|---|
