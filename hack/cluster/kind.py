@@ -261,6 +261,7 @@ class KindCluster:
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "featureGates": {"ImageVolume": True},  # for oci:// models; on by default since Kubernetes 1.35
             "networking": {
                 "disableDefaultCNI": image.built,
                 "ipFamily": family,

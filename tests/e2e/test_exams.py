@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.conftest import NAME, NAMESPACE
-from tests.e2e.support import eventually
+from tests.e2e.support import eventually, pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,10 @@ def condition(solver: Solver, exam: str, kind: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sums(solver: Solver) -> Iterator[str]:
-    """Yield an exam from a ConfigMap; two Pods completed it, and one of them was killed meanwhile."""
+    """Yield an exam from a ConfigMap; two Pods completed it, and one of them was killed meanwhile.
+
+    Beside each runs a sidecar that never ends, as a mesh's proxy.
+    """
     text = json.dumps(
         {
             "apiVersion": "v1",
@@ -63,11 +66,13 @@ def sums(solver: Solver) -> Iterator[str]:
         }
     )
     solver.kubectl("apply", "--filename", "-", stdin=text)
+    proxy = {**pod(solver.kubectl, NAMESPACE, "proxy")["spec"]["containers"][0], "name": "proxy"}
     apply_exam(
         solver,
         "sums",
         questions={"configMapRef": {"name": "sums", "key": "sums.jsonl"}},
         parallelism=2,
+        podTemplate={"sidecars": [proxy]},
         # The limit is below the rate of guessing, because the model's arithmetic is not under test.
         **{"pass": {"minAccuracy": 0.1, "maxP95Seconds": 600}},
     )

@@ -37,6 +37,7 @@ KIND = "sigs.k8s.io/kind"
 KUBE_ROUTER = "docker.io/cloudnativelabs/kube-router:v2.1.0"
 ROOT = "0:0"
 NODE_BINARIES = ("kubelet", "kubeadm", "kubectl")
+CONTAINERD_BINARIES = ("containerd", "ctr", "containerd-shim-runc-v2")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class _Builder:
     def modules(self) -> tuple[str, ...]:
         return (
             self.kubernetes,
+            "containerd",
             "etcd",
             "coredns",
             "kube-router",
@@ -112,6 +114,8 @@ class _Builder:
             self._files(context)
             for name in ("kube-proxy", *NODE_BINARIES):
                 programs.add_file(self.tools.binary(self.kubernetes, name), context, f"/bin/{name}")
+            for name in CONTAINERD_BINARIES:
+                programs.add_file(self.tools.binary("containerd", name), context, f"/bin/{name}")
             programs.add_file(self.tools.binary("kube-router"), context, "/bin/kube-router")
             programs.add_busybox(context / "busybox", self.progress)
             (context / "images").mkdir()

@@ -10,7 +10,7 @@ from .status import ObjectRef, ReportRef
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The numbers of a Deployment that show its progress."""
+    """The numbers of a Deployment that show its progress, and what its Pods have."""
 
     uid: str
     generation: int
@@ -21,6 +21,7 @@ class Deployment:
     ready: int
     available: int
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    image_volumes: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Deployment":
@@ -36,6 +37,9 @@ class Deployment:
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
             conditions={condition["type"]: condition for condition in status.get("conditions", [])},
+            image_volumes=sum(
+                "image" in volume for volume in manifest["spec"]["template"]["spec"].get("volumes", ())
+            ),
         )
 
     @property

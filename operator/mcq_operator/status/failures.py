@@ -43,7 +43,7 @@ def _failures(solver: MCQSolver, observed: ObservedSolver) -> Iterator[Failure]:
     if (absent := absence(observed, HTTP_ROUTE.kind)) is not None:
         yield Failure(reason="CRDNotInstalled", message=absent)
     if observed.deployment is not None:
-        yield from _deployment_failures(observed.deployment)
+        yield from _deployment_failures(solver, observed.deployment)
     for pod in filter(present, observed.pods):
         yield from pod_failures(solver, pod)
         yield from repeated_failure(solver, pod, observed.pods)
@@ -140,7 +140,15 @@ def _rolled_back(rollback: Rollback) -> Failure:
     )
 
 
-def _deployment_failures(deployment: Deployment) -> Iterator[Failure]:
+def _deployment_failures(solver: MCQSolver, deployment: Deployment) -> Iterator[Failure]:
+    uri = solver.spec.model.uri
+    if solver.spec.engine.openai is None and uri.startswith("oci://") and not deployment.image_volumes:
+        # An API server without the feature gate drops such volumes without an error.
+        yield Failure(
+            reason="NoImageVolumes",
+            message=f"The API server has dropped the volume of {uri}. Turn on the feature gate ImageVolume of the API"
+            " server and the kubelets (on by default since Kubernetes 1.35), or choose another model.uri.",
+        )
     replica_failure = deployment.conditions.get("ReplicaFailure", {})
     if replica_failure.get("status") == "True":
         yield _creation_failure(replica_failure.get("message", ""), otherwise="ReplicaFailure")

@@ -1,4 +1,4 @@
-"""Models from a bucket: replicas on a real node download them from a real S3 server and answer."""
+"""Models from a bucket and from an image: replicas on a real node get them from a real server and answer."""
 
 from __future__ import annotations
 
@@ -9,57 +9,75 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
+from hack.images import docker
 from tests.e2e.support import eventually, restricted_namespace
 from tests.service.model_store import tiny
 from tests.support.s3_server import s3_server, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
 
 pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-models"
-HOST = "models.localhost"
+HOSTS = {"bucket": "bucket.localhost", "image": "image.localhost"}
 URI = "s3://models/team/tiny"
+BUCKET: dict[str, Any] = {"uri": URI, "credentialsSecretRef": {"name": "reader"}}
 SPEC: dict[str, Any] = {
-    "model": {"uri": URI, "credentialsSecretRef": {"name": "reader"}},
     "answering": {"defaultMode": "answer"},
     "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "2Gi"}},
     "storage": {"cache": {"type": "EmptyDir", "size": "1Gi"}},
 }
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     # fault: the model, the expected reason, and a part of the message
-    "digest": ({"digest": "sha256:" + "0" * 64}, "DigestMismatch", "correct the digest"),
-    "credentials": ({"credentialsSecretRef": {"name": "stranger"}}, "AccessDenied", "AWS_ACCESS_KEY_ID"),
-    "prefix": ({"uri": "s3://models/none"}, "ModelNotFound", "has no config.json"),
-    "secret": ({"credentialsSecretRef": {"name": "none"}}, "CreateContainerConfigError", '"none" not found'),
-}
+    "digest": ({**BUCKET, "digest": "sha256:" + "0" * 64}, "DigestMismatch", "correct the digest"),
+    "credentials": (
+        {**BUCKET, "credentialsSecretRef": {"name": "stranger"}}, "AccessDenied", "AWS_ACCESS_KEY_ID",
+    ),
+    "prefix": ({**BUCKET, "uri": "s3://models/none"}, "ModelNotFound", "has no config.json"),
+    "secret": (
+        {**BUCKET, "credentialsSecretRef": {"name": "none"}}, "CreateContainerConfigError", '"none" not found',
+    ),
+    "no-image": ({"uri": "oci://localhost:5001/none:v1"}, "ImagePullBackOff", "localhost:5001/none:v1"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """Yield kubectl after applying all solvers at once and a bucket that pods can reach."""
+    """Yield kubectl after applying all solvers at once, an image in the registry, and a bucket that pods can reach."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("buckets")
-    tiny.make_answering(folder / URI.removeprefix("s3://"))
+    model = folder / URI.removeprefix("s3://")
+    tiny.make_answering(model)
     kubectl = deployed.kubectl
     restricted_namespace(kubectl, NAMESPACE)
     with s3_server(folder, host=deployed.provider.host_address()) as url:
         apply(kubectl, secret("reader", variables(url)))
         apply(kubectl, secret("stranger", variables(url, keys=("stranger", "wrong"))))
-        ingress = {"enabled": True, "className": "traefik", "host": HOST}
-        apply(kubectl, solver("good", {}, replicas=2, ingress=ingress))
-        for name, (model, _, _) in WRONG.items():
-            apply(kubectl, solver(name, model, replicas=1))
+        image = {"uri": f"oci://{push_image(deployed.provider, model)}"}
+        for name, source in ("bucket", BUCKET), ("image", image):
+            ingress = {"enabled": True, "className": "traefik", "host": HOSTS[name]}
+            apply(kubectl, solver(name, source, replicas=2, ingress=ingress))
+        for name, (wrong, _, _) in WRONG.items():
+            apply(kubectl, solver(name, wrong, replicas=1))
         yield kubectl
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def apply(kubectl: Kubectl, manifest: dict[str, Any]) -> None:
     kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
+
+
+def push_image(provider: KindCluster, model: Path) -> str:
+    """Push an image with the model's files in its root; return its reference by digest."""
+    dockerfile = model.parent / "Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n")
+    docker.build(dockerfile, model, "mcq-tiny-model")
+    return provider.load("mcq-tiny-model")
 
 
 def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
@@ -73,18 +91,19 @@ def solver(name: str, model: dict[str, Any], *, replicas: int, **fields: Any) ->
     return {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {**SPEC, "replicas": replicas, "model": {**SPEC["model"], **model}, **fields},
+        "spec": {**SPEC, "replicas": replicas, "model": model, **fields},
     }  # fmt: skip
 
 
-def test_replicas_download_their_model_from_a_bucket_and_answer(kubectl: Kubectl) -> None:
+@pytest.mark.parametrize(("name", "model"), [("bucket", "models/team/tiny"), ("image", "mcq-tiny-model")])
+def test_replicas_get_their_model_and_answer(kubectl: Kubectl, name: str, model: str) -> None:
     """The answer names the model."""
-    kubectl("--namespace", NAMESPACE, "wait", "mcqsolver/good", "--for=condition=Ready", "--timeout=240s")
-    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["model"] == URI.removeprefix("s3://")
+    kubectl("--namespace", NAMESPACE, "wait", f"mcqsolver/{name}", "--for=condition=Ready", "--timeout=240s")
+    assert model in ask(f"http://{HOSTS[name]}:8080", {**QUESTION, "mode": "answer"})["model"]
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_conditions_report_a_bucket_fault(kubectl: Kubectl, name: str) -> None:
+def test_conditions_report_a_models_fault(kubectl: Kubectl, name: str) -> None:
     _, reason, text = WRONG[name]
 
     def degraded() -> dict[str, Any]:

@@ -212,6 +212,16 @@ async def test_a_refused_child_is_reported_and_does_not_stop_the_others(
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
+async def test_a_cluster_without_image_volumes_is_named(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, {"model": {"uri": "oci://registry.example.com/qwen:v1"}})
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["reason"] == "NoImageVolumes"
+    assert "feature gate ImageVolume" in condition(kubectl, "Ready")["message"]
+    kubectl("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"model":null}}')
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
 async def test_a_broken_image_is_named_from_the_pods_status(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
     await bench.settle()
