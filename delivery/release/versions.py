@@ -18,7 +18,6 @@ PLACES = {
     "operator/mcq_operator/__init__.py": r'^__version__ = "(.+)"$',
     "config/operator/deployment.yaml": r"mcq-(?:operator|service(?:-torch)?):(\S+)$",
     "charts/mcq-operator/Chart.yaml": r"^(?:v|appV)ersion: (\S+)$",
-    "charts/mcq-operator/values.yaml": r"mcq-(?:operator|service(?:-torch)?):(\S+)$",
     "compose.yaml": r"mcq-service:([^}\s]+)\}",
     ".env.example": r"mcq-service:(\S+)$",
 }
