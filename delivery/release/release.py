@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 from hack.git import git
@@ -13,7 +12,7 @@ from hack.images.platforms import target_platforms
 from hack.images.sbom import write_sboms
 from hack.toolchain.paths import ROOT
 
-from delivery.chart import write_chart
+from delivery.chart import package_chart, push_chart, write_chart
 from delivery.installer import write_installer
 from delivery.push import push
 from delivery.pushed_images import RECORD
@@ -43,6 +42,12 @@ kubectl get mcqsolvers --all-namespaces
 ```
 
 To go back, do the same with the earlier release's `install.yaml`, without its CRDs: the new ones accept its objects.
+
+With Helm:
+
+```
+helm upgrade mcq-operator {chart} --version {version} --namespace mcq-operator-system --wait
+```
 
 ## Images
 
@@ -98,14 +103,14 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     folder.mkdir(parents=True)
     with progress.step("installer and chart"):
         shutil.move(write_installer(kubectl, images, settings.overlay), folder)
-        chart = write_chart(images)
-        helm: list[str | Path] = [tools.binary("helm"), "package", chart, "--destination", folder]
-        subprocess.run(helm, check=True, capture_output=True, text=True)
+        archive = package_chart(write_chart(images), folder, tools.binary("helm"))
+    with progress.step(f"push {archive.name}"):
+        chart = push_chart(archive, settings, tools.binary("helm"))
     for sbom in write_sboms(progress):
         shutil.move(sbom, folder)
     shutil.copy(RECORD, folder)
     section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
-    upgrade = UPGRADE.format(images="\n".join(images.references.values()))
+    upgrade = UPGRADE.format(images="\n".join(images.references.values()), chart=chart, version=version)
     (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
     files = sorted(path for path in folder.iterdir())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from delivery import push as pushing
 from delivery import rollback as way_back
+from delivery.chart import package_chart, push_chart, write_chart
 from delivery.errors import RecordError
 from delivery.push import login_file
 from delivery.pushed_images import read_images, write_images
@@ -26,6 +27,7 @@ from hack.images.docker import ImageError
 from hack.images.platforms import MACHINES, own, require_runnable, suffix, target_platforms
 from hack.installation import MONITORED_SAMPLE, SAMPLE, Images, solvers_of
 from hack.kubectl import Kubectl
+from hack.toolchain.commands import run
 from hack.toolchain.errors import CommandError
 from hack.toolchain.paths import CACHE
 from hack.toolchain.processes import Part, Processes
@@ -228,6 +230,33 @@ def test_pushed_images_are_signed_and_others_fail_verification(
     monkeypatch.setenv("COSIGN_PASSWORD", "does not")
     with pytest.raises(CommandError, match="decrypt"):
         sign(settings, two_platforms, Progress(), public_key=public)
+
+
+def test_a_pushed_chart_can_be_pulled(guarded_registry: str, tmp_path: Path) -> None:
+    tools = Tools(CACHE, Progress())
+    tools.build(["helm"])
+    helm = tools.binary("helm")
+    archive = package_chart(write_chart(None, tmp_path / "mcq-operator"), tmp_path, helm)
+
+    chart = push_chart(archive, Settings({"REGISTRY": f"{guarded_registry}/three", **ROBOT}), helm)
+
+    assert chart == f"oci://{guarded_registry}/three/charts/mcq-operator"
+    (tmp_path / "pulled").mkdir()
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        assert auth is not None
+        login: list[str | Path] = ["--plain-http", "--registry-config", auth]
+        run([helm, "pull", chart, *login, "--destination", tmp_path / "pulled"])
+    [pulled] = (tmp_path / "pulled").iterdir()
+    assert pulled.read_bytes() == archive.read_bytes()
+
+
+def test_an_unknown_user_pushes_no_chart(guarded_registry: str, tmp_path: Path) -> None:
+    tools = Tools(CACHE, Progress())
+    tools.build(["helm"])
+    archive = package_chart(write_chart(None, tmp_path / "mcq-operator"), tmp_path, tools.binary("helm"))
+    stranger = Settings({"REGISTRY": guarded_registry, **ROBOT, "REGISTRY_PASSWORD": "wrong"})
+    with pytest.raises(CommandError, match=r"(?i)unauthorized"):
+        push_chart(archive, stranger, tools.binary("helm"))
 
 
 def test_an_unsupported_platform_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
