@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from mcq_service.api import app
 from mcq_service.api.mcq.schemas import Debias
 from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import Share, Tokens
-from mcq_service.mcq import Defaults, MCQService
+from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.openai import Generation
 from mcq_service.prompts import Prompt
@@ -88,14 +89,14 @@ class FakeTexts:
     async def encode(self, prompt: Prompt, *, room: int) -> "FakePrompt":
         return FakePrompt(self, prompt)
 
-    def score_size(self, size: int, count: int) -> int:
+    def labels(self, count: int) -> list[str]:
+        return list(ascii_uppercase[:count])
+
+    def shared_size(self, size: int, count: int) -> int:
         return size * count
 
-    async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
-    ) -> tuple[list[list[float]], Tokens]:
-        scores = [await FakeText(self, prompt).score_labels(labels) for prompt in prompts]
-        return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
+    async def encode_shared(self, prompts: Sequence[Prompt]) -> "FakeSharedPrompts":
+        return FakeSharedPrompts(self, prompts)
 
     async def step(self) -> None:
         async with asyncio.timeout(10):
@@ -119,6 +120,47 @@ class FakePrompt:
             yield self.texts.text(self.prompt)
         finally:
             self.texts.open_texts -= 1
+
+
+@dataclass(frozen=True)
+class FakeSharedPrompts:
+    """Prompts of FakeTexts; their stem has 25 tokens, of which 20 are cached."""
+
+    texts: FakeTexts
+    prompts: Sequence[Prompt]
+    size: int = 30
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator["FakeSharedTexts"]:
+        self.texts.open_texts += 1
+        try:
+            yield FakeSharedTexts([self.texts.text(prompt) for prompt in self.prompts])
+        finally:
+            self.texts.open_texts -= 1
+
+
+@dataclass
+class FakeSharedTexts:
+    """Texts of FakeTexts that share a stem."""
+
+    texts: Sequence["FakeText"]
+    scored: int = 0
+    stem: Tokens = field(default_factory=lambda: Tokens(prompt=25, cached=20))
+
+    @property
+    def begun(self) -> float | None:
+        return min((text.begun for text in self.texts if text.begun is not None), default=None)
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(prompt=30 * self.scored, cached=25 * self.scored - 5)
+
+    async def read_stem(self) -> None:
+        """Read nothing."""
+
+    async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
+        self.scored += 1
+        return await self.texts[index].score_labels(labels)
 
 
 class FakeText:
@@ -221,10 +263,20 @@ class Replica:
             metrics=self.metrics,
             tracing=self.tracing,
         )
+        typed_questions = TypedQuestions(
+            self.texts,
+            self.admission,
+            model="fake/model",
+            debias=debias,
+            calibration=calibration or Calibration(),
+            metrics=self.metrics,
+            tracing=self.tracing,
+        )
         self.lifecycle.set_ready(
             Backend(
                 identity=IDENTITY,
                 mcq=self.mcq,
+                typed_questions=typed_questions,
                 generation=generation if isinstance(self.texts, LocalTextEngine) else None,
                 admission=self.admission,
                 selftest=SelfTest(self.mcq),

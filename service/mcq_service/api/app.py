@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from mcq_service.api import health, openapi, page
+from mcq_service.api.decisions.router import router as decisions_router
 from mcq_service.api.http import errors
 from mcq_service.api.http.access_log import AccessLog
 from mcq_service.api.http.authentication import RequireKey
@@ -19,6 +20,7 @@ from mcq_service.api.http.spans import RequestSpans
 from mcq_service.api.mcq.router import router as mcq_router
 from mcq_service.api.openai.router import router as openai_router
 from mcq_service.api.service.router import router as service_router
+from mcq_service.api.systemone.router import router as systemone_router
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +77,8 @@ def build(
     app.state.exam_file = exam_file
     app.include_router(mcq_router)
     app.include_router(openai_router)
+    app.include_router(decisions_router)
+    app.include_router(systemone_router)
     app.include_router(health.probes)
     if not has_probe_port:
         app.include_router(health.router)

@@ -15,11 +15,11 @@ from mcq_service.api.problems import (
     Overloaded,
     ProblemError,
 )
-from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong
+from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, TooManyChoices
 from mcq_service.scheduler import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
 
 _log = logging.getLogger(__name__)
-EXPECTED = (PromptTooLong, EngineFailed, SchedulerError)
+EXPECTED = (PromptTooLong, TooManyChoices, EngineFailed, SchedulerError)
 """Errors that are no defects of the service. Their messages say what to do."""
 
 
@@ -31,6 +31,8 @@ def as_problem(error: Exception) -> ProblemError:
         case PromptTooLong():
             field = InvalidField(pointer="/question", detail=str(error))
             return InvalidQuestion(f"Shorten the question. {error}", errors=[field])
+        case TooManyChoices():
+            return InvalidQuestion(str(error))
         case QueueFull() | EngineBusy():
             return Overloaded(str(error), headers={"Retry-After": str(error.retry_after)})
         case QueueClosed():

@@ -1,8 +1,16 @@
 """Engines: the protocols, the int8 and transformers engines, other servers, and the tokenizer."""
 
-from mcq_service.engine.errors import EngineBusy, EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.errors import EngineBusy, EngineFailed, EngineRefused, PromptTooLong, TooManyChoices
 from mcq_service.engine.local_engine import BatchItem, Engine, Logits, Output, Sequence
-from mcq_service.engine.text_engine import EncodedPrompt, Share, Text, TextEngine, Tokens
+from mcq_service.engine.text_engine import (
+    EncodedPrompt,
+    Share,
+    SharedPrompts,
+    SharedTexts,
+    Text,
+    TextEngine,
+    Tokens,
+)
 from mcq_service.engine.tokenizer import Tokenizer, TokenStream
 
 __all__ = [
@@ -17,9 +25,12 @@ __all__ = [
     "PromptTooLong",
     "Sequence",
     "Share",
+    "SharedPrompts",
+    "SharedTexts",
     "Text",
     "TextEngine",
     "TokenStream",
     "Tokenizer",
     "Tokens",
+    "TooManyChoices",
 ]

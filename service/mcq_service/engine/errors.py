@@ -1,6 +1,7 @@
 """The errors that an engine raises. `api.error_mapping` turns them into problems.
 
 PromptTooLong            the prompt and the room for its answer exceed the context
+TooManyChoices           the engine has no labels for so many choices
 EngineMismatch           the configured engine can't compute with the configured weights
 Int8Unavailable          this machine can't run the int8 engine
 EngineFailed             another server, used as the engine, failed
@@ -13,6 +14,10 @@ from __future__ import annotations
 
 class PromptTooLong(Exception):
     """The prompt and the room for its answer exceed the context; the message gives both in tokens."""
+
+
+class TooManyChoices(Exception):
+    """The engine has no labels for so many choices; the message gives its limit."""
 
 
 class EngineMismatch(Exception):

@@ -50,7 +50,7 @@ class Text(Protocol):
     """When the first computation for it began, on the monotonic clock in seconds; None before."""
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
-        """Score each letter (A to Z) as the next token: log-probabilities, up to one constant."""
+        """Score each label as the next token: log-probabilities, up to one constant."""
 
     def force(self, text: str) -> None:
         """Append our own text, as if the model had written it."""
@@ -73,16 +73,50 @@ class EncodedPrompt(Protocol):
         """Open the text, with the room it was encoded for; leaving frees its memory."""
 
 
+class SharedTexts(Protocol):
+    """Texts that begin with the same stem."""
+
+    @property
+    def begun(self) -> float | None:
+        """When the first computation for them began, on the monotonic clock in seconds; None before."""
+
+    @property
+    def stem(self) -> Tokens:
+        """The tokens of the stem; unknown ones are 0."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of the texts scored so far. Each text counts with its whole prompt, the stem as cached."""
+
+    async def read_stem(self) -> None:
+        """Read the stem, before the first score."""
+
+    async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
+        """Score each label as the next token after the prompt with this index."""
+
+
+class SharedPrompts(Protocol):
+    """Prompts that begin with the same stem, in their engine's form."""
+
+    @property
+    def size(self) -> int:
+        """The number of tokens that their texts keep in memory at once, for admission."""
+
+    def open(self, share: Share) -> AbstractContextManager[SharedTexts]:
+        """Open the texts; leaving frees their memory."""
+
+
 class TextEngine(Protocol):
     """An engine that reads and writes several texts at once."""
+
+    def labels(self, count: int) -> list[str]:
+        """Return labels for so many choices: A to Z, or pairs of letters for more. Raises TooManyChoices."""
 
     async def encode(self, prompt: Prompt, *, room: int) -> EncodedPrompt:
         """Encode a prompt, outside the event loop, for a text that may grow by `room` tokens. Raises PromptTooLong."""
 
-    async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
-    ) -> tuple[list[list[float]], Tokens]:
-        """Score the letters after each of several prompts that differ only in their choices."""
+    async def encode_shared(self, prompts: Sequence[Prompt]) -> SharedPrompts:
+        """Encode prompts that differ only after their stem, outside the event loop. Raises PromptTooLong."""
 
-    def score_size(self, size: int, count: int) -> int:
-        """Return how many tokens `score` keeps in memory for `count` prompts of about `size` tokens each."""
+    def shared_size(self, size: int, count: int) -> int:
+        """Estimate the size of `count` shared prompts of about `size` tokens each."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer as Encoder
 from tokenizers.decoders import DecodeStream
+
+from mcq_service.engine.errors import TooManyChoices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +60,26 @@ class Tokenizer:
         self.stop_ids = _stop_ids(path)
         self.vocabulary: int = self._trusted.get_vocab_size(with_added_tokens=True)
         self._control = frozenset(self._untrusted.get_added_tokens_decoder())
-        self.label_tokens = {letter: self._label_token(letter) for letter in ascii_uppercase}
+        self.label_tokens = self._single_tokens(
+            [*ascii_uppercase, *map("".join, product(ascii_uppercase, repeat=2))]
+        )
+        if missing := set(ascii_uppercase) - self.label_tokens.keys():
+            raise ValueError(f"The tokenizer has no single token for {min(missing)} after a space.")
+
+    def labels(self, count: int) -> list[str]:
+        """Return labels for so many choices: letters, or the pairs of letters that are single tokens.
+
+        Raises TooManyChoices.
+        """
+        if count <= len(ascii_uppercase):
+            return list(ascii_uppercase[:count])
+        pairs = [label for label in self.label_tokens if len(label) == 2]
+        if count > len(pairs):
+            limit = max(len(pairs), len(ascii_uppercase))
+            raise TooManyChoices(
+                f"{count} choices are too many for this model's tokenizer: the limit is {limit}."
+            )
+        return pairs[:count]
 
     def encode_trusted(self, text: str) -> list[int]:
         """Encode our own text: `<|im_end|>` ends a turn."""
@@ -107,12 +129,10 @@ class Tokenizer:
         """Return whether the token is a control token: it structures a text and is not part of it."""
         return token in self._control
 
-    def _label_token(self, letter: str) -> int:
-        """Return the token of a letter after `answer:`, where YAML has a space."""
-        ids = self.encode_trusted(f" {letter}")
-        if len(ids) != 1:
-            raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")
-        return ids[0]
+    def _single_tokens(self, labels: Sequence[str]) -> dict[str, int]:
+        """Return the tokens of labels that are one token after `answer:`, where YAML has a space."""
+        encoded = self._trusted.encode_batch_fast([f" {label}" for label in labels], add_special_tokens=False)
+        return {label: each.ids[0] for label, each in zip(labels, encoded, strict=True) if len(each.ids) == 1}
 
 
 def _encode(encoder: Encoder, text: str) -> list[int]:

@@ -43,6 +43,17 @@ def decide(options: Sequence[Option], probabilities: Sequence[float], *, min_con
     )
 
 
+def certainty(probabilities: Sequence[float]) -> float:
+    """Return how far the largest probability is above an even share, from 0 to 1: (K p - 1) / (K - 1)."""
+    count = len(probabilities)
+    return 1.0 if count == 1 else max(0.0, (count * max(probabilities) - 1) / (count - 1))
+
+
+def expected_level(probabilities: Sequence[float]) -> float:
+    """Return the mean level, weighted by probability; the first level is 0."""
+    return sum(level * probability for level, probability in enumerate(probabilities))
+
+
 def rotations(count: int) -> list[list[int]]:
     """Return the cyclic orders of `count` choices, their own first. Each order gives every choice another letter."""
     return [[(index + shift) % count for index in range(count)] for shift in range(count)]

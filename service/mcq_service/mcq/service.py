@@ -21,7 +21,7 @@ from mcq_service.api.mcq.schemas import (
 )
 from mcq_service.api.problems import ProblemError, RequestTooLarge
 from mcq_service.mcq.decision import rotations
-from mcq_service.mcq.session import AnswerOptions, Session, uses_rotations
+from mcq_service.mcq.session import AnswerOptions, Session, debias_in
 from mcq_service.prompts import ANSWER_FIRST, Form, render
 from mcq_service.runtime.task_group import emitted
 
@@ -127,8 +127,8 @@ class MCQService:
 
     def _characters(self, question: Question) -> int:
         options = question.options
-        debias, mode = question.debias or self._defaults.debias, question.mode or self._defaults.mode
-        times = len(options) if uses_rotations(debias, mode) else 1
+        debias = debias_in(question.mode or self._defaults.mode, question.debias or self._defaults.debias)
+        times = len(options) if debias == "rotations" else 1
         return times * (len(question.question) + sum(len(option.text) for option in options))
 
     async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:

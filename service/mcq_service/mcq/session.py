@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mcq_service.api.mcq.schemas import Answer, Decision, ReasoningDelta, Timings, Usage
 from mcq_service.engine import Tokens
-from mcq_service.mcq.calibration import second_order
-from mcq_service.mcq.decision import Selection, decide, mean_over_rotations, rotations, softmax
+from mcq_service.mcq.decision import Selection, decide
+from mcq_service.mcq.label_scoring import choice_probabilities, orders_of
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
-from mcq_service.runtime.task_group import task_group
+from mcq_service.runtime.task_group import gather, task_group
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
@@ -36,9 +37,12 @@ class AnswerOptions:
     min_confidence: float
 
 
-def uses_rotations(debias: Debias, mode: Mode) -> bool:
-    """True if a question is asked in every rotation of its choices. Never after reasoning, which names a letter."""
-    return debias == "rotations" and mode != "reason"
+def debias_in(mode: Mode, debias: Debias) -> Debias:
+    """Return how the letters' scores are debiased: not at all after reasoning, which names a letter.
+
+    The calibration was fitted to answers that come before any reasoning.
+    """
+    return "none" if mode == "reason" else debias
 
 
 @dataclass
@@ -73,8 +77,8 @@ class Session:
             render(self.question, self._form), room=0 if self._explains_separately else room
         )
         size, explanation_prompt = answer_prompt.size + room, None
-        if self._extra_orders:
-            size += self.texts.score_size(answer_prompt.size, self._extra_orders)
+        if extra := len(orders_of(len(self.labels), debias=self._debias, calibration=self.calibration)) - 1:
+            size += self.texts.shared_size(answer_prompt.size, extra)
         if self._explains_separately:
             explanation_prompt = await self.texts.encode(render(self.question, ANSWER_FIRST), room=room)
             size += explanation_prompt.size
@@ -108,17 +112,8 @@ class Session:
         return self.options.mode == "explain" and self._form != ANSWER_FIRST
 
     @property
-    def _uses_calibration(self) -> bool:
-        """True if the calibration applies: it was fitted to answers that come before any reasoning."""
-        return self.options.debias != "none" and self.options.mode != "reason"
-
-    @property
-    def _extra_orders(self) -> int:
-        """The number of further orders of the choices that the question may be asked in."""
-        count = len(self.labels)
-        if uses_rotations(self.options.debias, self.options.mode):
-            return count - 1
-        return int(self._uses_calibration and self.calibration.has_second_order(count))
+    def _debias(self) -> Debias:
+        return debias_in(self.options.mode, self.options.debias)
 
     async def _decide(self, text: Text, share: Share) -> tuple[Selection, Decision, str | None]:
         """Return the selection, the decision, and the reasoning if that comes before the answer."""
@@ -127,10 +122,14 @@ class Session:
             reasoning = await self._write(text)
             text.force('"\nanswer:')
         with self.tracing.span("prefill", **self._attributes()):
+            probabilities = await choice_probabilities(
+                partial(self._scores, text, share),
+                self.labels,
+                debias=self._debias,
+                calibration=self.calibration,
+            )
             selection = decide(
-                self.question.options,
-                await self._probabilities(text, share),
-                min_confidence=self.options.min_confidence,
+                self.question.options, probabilities, min_confidence=self.options.min_confidence
             )
         self.answered = self.clock()
         decision = self._decision(selection)
@@ -142,29 +141,24 @@ class Session:
         text.force(f' {self.question.options[selection.best].label}\n{REASONING_KEY}: "')
         return await self._write(text)
 
-    async def _probabilities(self, text: Text, share: Share) -> list[float]:
-        """Return a probability for each choice; they sum to 1."""
-        if uses_rotations(self.options.debias, self.options.mode):
-            async with task_group() as group:
-                scoring = group.create_task(text.score_labels(self.labels))
-                others = group.create_task(self._scores(rotations(len(self.labels))[1:], share))
-            return self.calibration.apply_to_rotations(
-                mean_over_rotations([scoring.result(), *others.result()])
-            )
-        scores = await text.score_labels(self.labels)
-        if not self._uses_calibration:
-            return softmax(scores)
-        probabilities = self.calibration.apply(scores, self.labels)
-        if not self.calibration.needs_second_order(probabilities):
-            return probabilities
-        [second] = await self._scores([second_order(len(self.labels))], share)
-        return self.calibration.apply_to_both_orders(scores, second, self.labels)
+    async def _scores(self, text: Text, share: Share, orders: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Score the letters with the choices in each of these orders; `text` has them in their own order."""
+        own = list(range(len(self.labels)))
+        async with task_group() as group:
+            tasks = [group.create_task(text.score_labels(self.labels)) for order in orders if order == own]
+            others = group.create_task(self._scores_of([order for order in orders if order != own], share))
+        return [*(task.result() for task in tasks), *others.result()]
 
-    async def _scores(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
-        """Score the letters with the choices in each of these orders."""
-        prompts = [render(self.question, self._form, order=order) for order in orders]
-        scores, tokens = await self.texts.score(prompts, self.labels, share=share)
-        self._count(tokens)
+    async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
+        if not orders:
+            return []
+        shared = await self.texts.encode_shared(
+            [render(self.question, self._form, order=order) for order in orders]
+        )
+        with shared.open(share) as texts:
+            await texts.read_stem()
+            scores = await gather(texts.score_labels(index, self.labels) for index in range(len(orders)))
+        self._count(texts.tokens)
         return scores
 
     async def _write(self, text: Text) -> str:

@@ -3,7 +3,7 @@
 from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
 from mcq_service.prompts.chat_template import TextSpan, Turn, chat_prompt
 from mcq_service.prompts.forms import Form, Prompt
-from mcq_service.prompts.mcq_prompt import render
+from mcq_service.prompts.mcq_prompt import render, render_about
 from mcq_service.prompts.plain_forms import plain_form
 
 ANSWER_FORMS = {
@@ -31,4 +31,5 @@ __all__ = [
     "chat_prompt",
     "plain_form",
     "render",
+    "render_about",
 ]

@@ -19,14 +19,25 @@ def render(question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int
 
     `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
     """
-    options = question.options
+    stem = f"{_without_margin(question.question)}{form.gap}"
+    return Prompt(form.prefix, stem, _choices(question.options, form, order), form.suffix)
+
+
+def render_about(
+    state: str, text: str, options: Sequence[Option], form: Form, *, order: Sequence[int]
+) -> Prompt:
+    """Render the prompt of a question about a state, with its options in `order`; the state is the stem."""
+    rest = f"{_without_margin(text)}{form.gap}{_choices(options, form, order)}"
+    return Prompt(form.prefix, f"{_without_margin(state)}\n\n", rest, form.suffix)
+
+
+def _choices(options: Sequence[Option], form: Form, order: Sequence[int] | None) -> str:
     texts = _texts(options)
     if order is not None:
         texts = [texts[index] for index in order]
-    choices = "\n".join(
+    return "\n".join(
         _lines(f"{option.label}{form.mark}", text) for option, text in zip(options, texts, strict=True)
     )
-    return Prompt(form.prefix, f"{_without_margin(question.question)}{form.gap}", choices, form.suffix)
 
 
 def _texts(options: Sequence[Option]) -> list[str]:

@@ -11,7 +11,7 @@ from mcq_service.engine import Tokenizer
 from mcq_service.engine.cpus import available_cpus, lower_priority
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.engine.remote.openai_client import OpenAIClient
-from mcq_service.mcq import Defaults, MCQService
+from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
 from mcq_service.model_store.precision import best_float, has_torch
@@ -52,6 +52,7 @@ class Backend:
 
     identity: Identity
     mcq: MCQService
+    typed_questions: TypedQuestions
     admission: Admission
     selftest: SelfTest
     engine: str
@@ -151,6 +152,15 @@ def local(
         return Backend(
             identity=identity_of(prepared, calibration.form),
             mcq=mcq,
+            typed_questions=TypedQuestions(
+                texts,
+                admission,
+                model=mcq.model,
+                debias=settings.debias,
+                calibration=calibration,
+                metrics=metrics,
+                tracing=tracing,
+            ),
             admission=admission,
             selftest=build_selftest(texts, settings, tracing=tracing),
             engine=engine.name,
@@ -184,6 +194,10 @@ def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tra
     calibration = remote_calibration(settings.calibration)
     return Backend(
         identity=identity_of(RemoteModel(texts.model), calibration.form),
+        typed_questions=TypedQuestions(
+            texts, admission,
+            model=texts.model, debias=settings.debias, calibration=calibration, metrics=metrics, tracing=tracing,
+        ),
         mcq=build_mcq_service(
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,

@@ -55,7 +55,9 @@ class Limits:
 class Startable(Protocol):
     """Work that records when its first computation began."""
 
-    begun: float | None
+    @property
+    def begun(self) -> float | None:
+        """The time on the monotonic clock, in seconds; None before."""
 
 
 @dataclass(eq=False)

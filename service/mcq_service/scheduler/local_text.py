@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import trace
 
 from mcq_service.engine import PromptTooLong, Share, Tokens
-from mcq_service.runtime.task_group import gather
 from mcq_service.scheduler.scheduler import STEP_TOKENS
 from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
 
@@ -162,27 +161,18 @@ class LocalTextEngine:
         finally:
             self.scheduler.close(text)
 
-    async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
-    ) -> tuple[list[list[float]], Tokens]:
-        """See TextEngine. Reads the question once; a few prompts at a time share it."""
+    def labels(self, count: int) -> list[str]:
+        """See TextEngine."""
+        return self.tokenizer.labels(count)
+
+    async def encode_shared(self, prompts: Sequence[Prompt]) -> LocalSharedPrompts:
+        """See TextEngine."""
         stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
-        limiter = asyncio.Semaphore(_concurrent_texts(max(map(len, rests))))
+        self.check_fits(len(stem) + max(map(len, rests)), 0)
+        return LocalSharedPrompts(self, stem, rests)
 
-        async def one(rest: list[int]) -> tuple[list[float], Tokens]:
-            async with limiter:
-                with self.open_tokens([*stem, *rest], room=0, share=share, parent=shared) as text:
-                    return await text.score_labels(labels), text.tokens
-
-        with self.open_tokens(stem, room=0, share=share) as shared:
-            await shared.read()
-            scored = await gather(one(rest) for rest in rests)
-        total = sum(tokens.prompt for _, tokens in scored)
-        computed = len(stem) - shared.tokens.cached + sum(map(len, rests))
-        return [scores for scores, _ in scored], Tokens(prompt=total, cached=total - computed)
-
-    def score_size(self, size: int, count: int) -> int:
-        """See TextEngine. Counts the stem and the open rests; each is smaller than a prompt."""
+    def shared_size(self, size: int, count: int) -> int:
+        """See TextEngine. The stem and each rest are smaller than a prompt."""
         return size + min(count, _concurrent_texts(size)) * size
 
     def _encode_parts(self, prompts: Sequence[Prompt]) -> tuple[list[int], list[list[int]]]:
@@ -206,6 +196,78 @@ class LocalPrompt:
     def open(self, share: Share) -> AbstractContextManager[LocalText]:
         """See EncodedPrompt."""
         return self.texts.open_tokens(self.tokens, room=self.room, share=share)
+
+
+@dataclass(frozen=True)
+class LocalSharedPrompts:
+    """The tokens of a stem, and of what follows it in each prompt. See SharedPrompts."""
+
+    texts: LocalTextEngine
+    stem: list[int]
+    rests: list[list[int]]
+
+    @property
+    def size(self) -> int:
+        """See SharedPrompts."""
+        return len(self.stem) + self.concurrent * self.longest
+
+    @property
+    def longest(self) -> int:
+        """The number of tokens of the longest rest."""
+        return max(map(len, self.rests))
+
+    @property
+    def concurrent(self) -> int:
+        """The number of texts to score at once."""
+        return min(len(self.rests), _concurrent_texts(self.longest))
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator[LocalSharedTexts]:
+        """See SharedPrompts."""
+        with self.texts.open_tokens(self.stem, room=0, share=share) as stem:
+            yield LocalSharedTexts(self, stem)
+
+
+class LocalSharedTexts:
+    """Texts that fork from one that has read their stem; a few at a time are open. See SharedTexts."""
+
+    def __init__(self, prompts: LocalSharedPrompts, stem: LocalText) -> None:
+        """Fork from `stem`."""
+        self._prompts = prompts
+        self._stem = stem
+        self._limiter = asyncio.Semaphore(prompts.concurrent)
+        self._total, self._computed = 0, 0
+
+    @property
+    def begun(self) -> float | None:
+        """See SharedTexts."""
+        return self._stem.begun
+
+    @property
+    def stem(self) -> Tokens:
+        """See SharedTexts."""
+        return self._stem.tokens
+
+    @property
+    def tokens(self) -> Tokens:
+        """See SharedTexts."""
+        computed = self._computed + self.stem.prompt - self.stem.cached
+        return Tokens(prompt=self._total, cached=self._total - computed)
+
+    async def read_stem(self) -> None:
+        """See SharedTexts."""
+        await self._stem.read()
+
+    async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
+        """See SharedTexts."""
+        texts, rest = self._prompts.texts, self._prompts.rests[index]
+        tokens = [*self._prompts.stem, *rest]
+        async with self._limiter:
+            with texts.open_tokens(tokens, room=0, share=self._stem.share, parent=self._stem) as text:
+                scores = await text.score_labels(labels)
+        self._total += len(tokens)
+        self._computed += len(rest)
+        return scores
 
 
 def _concurrent_texts(size: int) -> int:

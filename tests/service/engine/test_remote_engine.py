@@ -102,12 +102,16 @@ async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
 
 
-async def test_several_prompts_are_scored_at_once(upstream: Upstream, texts: RemoteTextEngine) -> None:
+async def test_prompts_with_the_same_stem_are_sent_one_by_one(
+    upstream: Upstream, texts: RemoteTextEngine
+) -> None:
     """The scores keep the prompts' order, and the tokens are added up."""
     prompts = [render(QUESTION, order=order) for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))]
-    scores, tokens = await texts.score(prompts, ["A", "B", "C"], share=Share())
+    encoded = await texts.encode_shared(prompts)
+    with encoded.open(Share()) as shared:
+        scores = [await shared.score_labels(index, ["A", "B", "C"]) for index in range(3)]
     assert len(scores) == 3
-    assert (tokens.prompt, tokens.cached) == (3 * 140, 3 * 115)
+    assert (shared.tokens.prompt, shared.tokens.cached) == (3 * 140, 3 * 115)
     assert len({body["prompt"] for body in upstream.bodies}) == 3
 
 

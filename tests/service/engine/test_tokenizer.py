@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer as Encoder
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.engine import Tokenizer
+from mcq_service.engine import Tokenizer, TooManyChoices
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
 
@@ -52,10 +52,18 @@ def test_a_questions_tokens_do_not_depend_on_the_choices(tokenizer: Tokenizer, q
     assert whole == tokenizer.encode_trusted("".join(prompt))
 
 
-def test_each_letter_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
-    """26 choices have 26 different tokens."""
-    assert tokenizer.label_tokens.keys() == set(ascii_uppercase)
-    assert len(set(tokenizer.label_tokens.values())) == 26
+@pytest.mark.parametrize("count", [2, 26, 27, 255])
+def test_each_label_is_a_token_of_its_own(tokenizer: Tokenizer, count: int) -> None:
+    """More choices than letters have pairs of letters."""
+    labels = tokenizer.labels(count)
+    assert len({tokenizer.label_tokens[label] for label in labels}) == count
+    assert {len(label) for label in labels} == {1 if count <= 26 else 2}
+    assert tokenizer.labels(26) == list(ascii_uppercase)
+
+
+def test_too_many_choices_are_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(TooManyChoices, match="677 choices are too many"):
+        tokenizer.labels(677)
 
 
 def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:

@@ -13,6 +13,7 @@ from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Logits, PromptTooLong, Share, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
+from mcq_service.runtime.task_group import gather
 from mcq_service.scheduler import LocalText, LocalTextEngine, Scheduler, ScoreTask
 from mcq_service.scheduler.scheduler import STEP_TOKENS, STEP_TOKENS_WHILE_WRITING
 from mcq_service.yaml_output import Line
@@ -317,9 +318,11 @@ async def test_rotations_read_the_question_once(
     question = Question(question="Which of these is a fruit?", choices=["stone", "apple", "car"])
     prompts = [render(question, order=order) for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1])]
     try:
-        scores, tokens = await LocalTextEngine(scheduler, tokenizer).score(
-            prompts, ["A", "B", "C"], share=Share()
-        )
+        encoded = await LocalTextEngine(scheduler, tokenizer).encode_shared(prompts)
+        with encoded.open(Share()) as texts:
+            await texts.read_stem()
+            scores = await gather(texts.score_labels(index, ["A", "B", "C"]) for index in range(3))
+        tokens = texts.tokens
         await until(lambda: engine.open_sequences == 0)
     finally:
         scheduler.stop()

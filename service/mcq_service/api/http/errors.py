@@ -31,6 +31,8 @@ _COUNTED = {
     "/api/v1/mcq/answers": "unknown",
     "/v1/completions": "completion",
     "/v1/chat/completions": "chat",
+    "/v1/decisions": "decide",
+    "/v1/systemone": "decide",
 }
 
 
@@ -65,7 +67,7 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problem = validation.from_pydantic(error.errors(), lambda location: list(location[1:]))
+    problem = validation.from_pydantic(error.errors(), error.body)
     return counted_response(request.scope, problem)
 
 

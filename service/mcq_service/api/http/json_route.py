@@ -11,10 +11,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from mcq_service.api.http import json_parser, validation
-from mcq_service.api.openai import errors as openai_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
     from starlette.responses import Response
 
@@ -52,28 +51,16 @@ class _JSONRequest(Request):
 
     async def json(self) -> BaseModel:
         body = await self.body()
-        as_openai = self.scope["path"].startswith(openai_errors.PREFIX)
-        body_path = openai_errors.body_path if as_openai else question_body_path
         if len(body) <= LARGE_BYTES:
-            return _read(body, self._model, body_path)
+            return _read(body, self._model)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_reader, _read, body, self._model, body_path)
+        return await loop.run_in_executor(_reader, _read, body, self._model)
 
 
-def _read(body: bytes, model: type[BaseModel], body_path: Callable[[Sequence[Any]], list[Any]]) -> BaseModel:
+def _read(body: bytes, model: type[BaseModel]) -> BaseModel:
     value = json_parser.parse(body)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise validation.from_pydantic(errors, body_path) from None
-
-
-def question_body_path(location: Sequence[Any]) -> list[Any]:
-    """Return the path in a question's or batch's body for a location of pydantic's."""
-    steps = list(location)
-    start = 2 if steps[:1] == ["questions"] else 0
-    if steps[start : start + 1] == ["choices"]:
-        # choices, list or map (pydantic's name for the form, which is not in the body), index or label
-        steps = [*steps[: start + 1], *steps[start + 2 : start + 3]]
-    return steps
+        raise validation.from_pydantic(errors, value) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mcq_service.api.problems import InvalidField, InvalidQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
 MAX_ERRORS = 20
 """Errors in one response; its detail gives their total."""
@@ -22,10 +22,27 @@ def error_at(path: Sequence[str | int], detail: str) -> InvalidQuestion:
     return invalid_question([(path, detail)], count=1)
 
 
-def from_pydantic(errors: Sequence[Any], body_path: Callable[[Sequence[Any]], list[Any]]) -> InvalidQuestion:
-    """Return the problem for pydantic's errors; `body_path` converts a location to a path in the body."""
-    listed = [(body_path(each["loc"]), each["msg"]) for each in errors[:MAX_ERRORS]]
+def from_pydantic(errors: Sequence[Any], body: Any) -> InvalidQuestion:
+    """Return the problem for pydantic's errors in a body."""
+    listed = [(list(_body_path(each, body)), each["msg"]) for each in errors[:MAX_ERRORS]]
     return invalid_question(listed, count=len(errors))
+
+
+def _body_path(error: Any, value: Any) -> Iterator[str | int]:
+    """Yield the steps of an error's location that are in the body.
+
+    The others are pydantic's names for the members of a union.
+    """
+    location = error["loc"]
+    for index, step in enumerate(location):
+        missing = error["type"] == "missing" and index == len(location) - 1
+        if isinstance(value, dict) and (step in value or missing):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            continue
+        yield step
 
 
 def invalid_question(errors: Sequence[tuple[Sequence[str | int], str]], *, count: int) -> InvalidQuestion:

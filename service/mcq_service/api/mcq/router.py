@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from mcq_service.api.http import validation
 from mcq_service.api.http.disconnect import cancel_on_disconnect
-from mcq_service.api.http.json_route import JSONRoute, question_body_path
+from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.mcq import answer_events
 from mcq_service.api.mcq.schemas import Answer, AnswerRequest, Batch, MalformedQuestion, Results
 from mcq_service.api.problems import MEDIA_TYPE, Problem
@@ -55,9 +55,7 @@ async def answer(request: Request, question: AnswerRequest, mcq: MCQServiceDep) 
 async def answers(request: Request, batch: Batch, mcq: MCQServiceDep) -> Response:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
     questions = [
-        validation.from_pydantic(each.errors, question_body_path)
-        if isinstance(each, MalformedQuestion)
-        else each
+        validation.from_pydantic(each.errors, each.value) if isinstance(each, MalformedQuestion) else each
         for each in batch.items
     ]
     results = await cancel_on_disconnect(request, mcq.answers(questions))

@@ -145,6 +145,7 @@ class AnswerRequest(Question):
 class MalformedQuestion(NamedTuple):
     """An item of a batch that is not a valid question, with pydantic's errors."""
 
+    value: Any
     errors: list[ErrorDetails]
 
 
@@ -152,7 +153,8 @@ def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
     except ValidationError as error:
-        return MalformedQuestion(error.errors(include_url=False, include_context=False, include_input=False))
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        return MalformedQuestion(value, errors)
 
 
 def _allow_any_item(schema: dict[str, Any]) -> None:

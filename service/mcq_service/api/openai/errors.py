@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi.responses import JSONResponse
 
 from mcq_service.api.openai.schemas import ErrorBody, ErrorResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mcq_service.api.problems import ProblemError
 
 PREFIX = "/v1/"
@@ -20,8 +18,6 @@ _CODES = {
     "overloaded": "rate_limit_exceeded",
     "invalid-question": "invalid_value",
 }
-# Pydantic's names for the forms of a text; they are in its locations, but not in the body.
-_FORMS = {"string", "strings", "tokens", "array", "arrays"}
 
 
 def status_of(error: ProblemError | type[ProblemError]) -> int:
@@ -41,11 +37,6 @@ def error_response(error: ProblemError) -> ErrorResponse:
             code=_CODES.get(error.slug, error.slug.replace("-", "_")),
         )
     )
-
-
-def body_path(location: Sequence[Any]) -> list[Any]:
-    """Return the path in the body for a location of pydantic's."""
-    return [step for step in location if step not in _FORMS]
 
 
 def json_response(error: ProblemError) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,23 +13,21 @@ from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.openai import errors
 from mcq_service.api.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from mcq_service.api.openai.completion_schemas import Completion, CompletionRequest
-from mcq_service.api.openai.schemas import ErrorResponse, Model, Models
-from mcq_service.api.problems import NoSuchModel, NoTokens
+from mcq_service.api.openai.schemas import ErrorResponse, Model, Models, TypeSafeModel
+from mcq_service.api.openai.served_model import NO_SUCH_MODEL, BackendDep, check_model
+from mcq_service.api.problems import NoTokens
 from mcq_service.openai import ChatCompletions, Completions, Generation
-from mcq_service.runtime.builder import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
 
     from mcq_service.api.problems import ProblemError
+    from mcq_service.runtime.builder import Backend
 
 T = TypeVar("T", ChatRequest, CompletionRequest)
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute)
 
-_NO_SUCH_MODEL: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorResponse, "description": "There is no such model here."}
-}
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The whole answer; with `stream`, chunks of it as events. The last event is `[DONE]`.",
@@ -43,21 +42,12 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **_NO_SUCH_MODEL,
+    **NO_SUCH_MODEL,
     501: {
         "model": ErrorResponse,
         "description": "The engine is another server, which has this surface itself.",
     },
 }
-
-
-def current_backend(request: Request) -> Backend:
-    """Return the backend. Raises NotReady before the model is loaded, Draining after SIGTERM."""
-    backend: Backend = request.app.state.lifecycle.require_backend()
-    return backend
-
-
-BackendDep = Annotated[Backend, Depends(current_backend)]
 
 
 def current_generation(backend: BackendDep) -> Generation:
@@ -73,13 +63,18 @@ GenerationDep = Annotated[Generation, Depends(current_generation)]
 @router.get("/models")
 async def models(backend: BackendDep) -> Models:
     """List the served model."""
-    return Models(data=[_model(backend)])
+    described = TypeSafeModel(
+        name=backend.mcq.model,
+        description=f"Answers multiple-choice and typed questions with {backend.engine}.",
+        release_date=datetime.fromtimestamp(backend.since, UTC).date().isoformat(),
+    )
+    return Models(data=[_model(backend)], models=[described])
 
 
-@router.get("/models/{model:path}", responses=_NO_SUCH_MODEL)
+@router.get("/models/{model:path}", responses=NO_SUCH_MODEL)
 async def model(model: str, backend: BackendDep) -> Model:
     """Describe the served model."""
-    _check_model(model, backend.mcq.model)
+    check_model(model, backend.mcq.model)
     return _model(backend)
 
 
@@ -101,7 +96,7 @@ async def _respond(
     request: Request, body: T, model: str, *, whole: Callable[[T], Coroutine[Any, Any, str]],
     chunks: Callable[[T], AsyncGenerator[ChatChunk | Completion]],
 ) -> Response:  # fmt: skip
-    _check_model(body.model, model)
+    check_model(body.model, model)
     if body.stream:
         end = "data: [DONE]\n\n"
         return await sse.event_stream(
@@ -117,11 +112,6 @@ def _format_chunk(chunk: ChatChunk | Completion) -> str:
 
 def _format_problem(problem: ProblemError) -> str:
     return f"data: {errors.error_response(problem).model_dump_json()}\n\n"
-
-
-def _check_model(requested: str | None, served: str) -> None:
-    if requested not in {None, served}:
-        raise NoSuchModel(f"This replica serves {served}.")
 
 
 def _model(backend: Backend) -> Model:

@@ -127,11 +127,20 @@ class Model(BaseModel):
     )
 
 
+class TypeSafeModel(BaseModel):
+    """A served model, in the form of TypeSafe's clients."""
+
+    name: str
+    description: str
+    release_date: str = Field(description="The day since when this replica serves it, as YYYY-MM-DD.")
+
+
 class Models(BaseModel):
-    """The list of the one served model."""
+    """The list of the one served model, for the clients of OpenAI (`data`) and of TypeSafe (`models`)."""
 
     object: Literal["list"] = "list"
     data: list[Model]
+    models: list[TypeSafeModel]
 
 
 class ErrorBody(BaseModel):

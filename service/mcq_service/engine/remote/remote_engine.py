@@ -12,12 +12,12 @@ from __future__ import annotations
 import time
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from mcq_service.engine.errors import EngineFailed, EngineRefused
+from mcq_service.engine.errors import EngineFailed, EngineRefused, TooManyChoices
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.text_engine import Tokens
-from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -112,18 +112,22 @@ class RemoteTextEngine:
             RemoteText(self._client, model=self.model, top=self._top, text=text), size=_estimate_tokens(text)
         )
 
-    async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
-    ) -> tuple[list[list[float]], Tokens]:
-        """See TextEngine. Sends one request for each prompt; the server's prefix cache shares their beginning."""
+    def labels(self, count: int) -> list[str]:
+        """See TextEngine. A server gives the log-probabilities of a few tokens only."""
+        if count > len(ascii_uppercase):
+            raise TooManyChoices(
+                f"{count} choices are too many for this engine: the limit is {len(ascii_uppercase)}."
+            )
+        return list(ascii_uppercase[:count])
+
+    async def encode_shared(self, prompts: Sequence[Prompt]) -> RemoteSharedPrompts:
+        """See TextEngine. Only the server's response shows that a prompt is too long."""
         texts = [
             RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
         ]
-        scores = await gather(text.score_labels(labels) for text in texts)
-        prompt, cached = sum(text.tokens.prompt for text in texts), sum(text.tokens.cached for text in texts)
-        return scores, Tokens(prompt=prompt, cached=cached)
+        return RemoteSharedPrompts(texts, size=sum(_estimate_tokens(_text(each)) for each in prompts))
 
-    def score_size(self, size: int, count: int) -> int:
+    def shared_size(self, size: int, count: int) -> int:
         """See TextEngine."""
         return size * count
 
@@ -143,6 +147,51 @@ class RemotePrompt:
     def open(self, share: Share) -> Iterator[RemoteText]:
         """See EncodedPrompt."""
         yield self.text
+
+
+@dataclass(frozen=True)
+class RemoteSharedPrompts:
+    """Prompts that are sent one by one; the server's prefix cache shares their beginning. See SharedPrompts."""
+
+    texts: Sequence[RemoteText]
+    size: int
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator[RemoteSharedTexts]:
+        """See SharedPrompts."""
+        yield RemoteSharedTexts(self.texts)
+
+
+@dataclass
+class RemoteSharedTexts:
+    """See SharedTexts."""
+
+    texts: Sequence[RemoteText]
+
+    @property
+    def begun(self) -> float | None:
+        """See SharedTexts."""
+        return min((text.begun for text in self.texts if text.begun is not None), default=None)
+
+    @property
+    def stem(self) -> Tokens:
+        """See SharedTexts."""
+        return Tokens()
+
+    @property
+    def tokens(self) -> Tokens:
+        """See SharedTexts."""
+        return Tokens(
+            prompt=sum(text.tokens.prompt for text in self.texts),
+            cached=sum(text.tokens.cached for text in self.texts),
+        )
+
+    async def read_stem(self) -> None:
+        """See SharedTexts."""
+
+    async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
+        """See SharedTexts."""
+        return await self.texts[index].score_labels(labels)
 
 
 async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:

@@ -1,0 +1,1 @@
+"""POST /v1/systemone: typed questions in the form of TypeSafe's System One API."""

@@ -1,0 +1,146 @@
+"""Answer typed questions about one state: a calibrated probability for every option of each.
+
+The state is read once, and each question continues from it. A question with two options is asked in both orders, so
+that no preference for a letter remains: predicates have no calibration of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mcq_service.api.mcq.schemas import Option, Usage
+from mcq_service.api.problems import RequestTooLarge
+from mcq_service.mcq.label_scoring import choice_probabilities, orders_of
+from mcq_service.prompts import render_about
+from mcq_service.runtime.task_group import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mcq_service.api.mcq.schemas import Debias
+    from mcq_service.engine import SharedTexts, TextEngine, Tokens
+    from mcq_service.mcq.calibration import Calibration
+    from mcq_service.prompts import Prompt
+    from mcq_service.scheduler import Admission
+    from mcq_service.telemetry import Metrics, Tracing
+
+MODE = "decide"
+"""The mode in metrics."""
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""The largest request: its questions and options, counted once for each time they are read."""
+_OPERATION = "text_completion"
+
+
+class TypedQuestion(NamedTuple):
+    """A question about a state: its text, and the texts of its options in order, which differ."""
+
+    text: str
+    options: Sequence[str]
+
+
+class TypedAnswers(NamedTuple):
+    """The probabilities of each question's options, in order, and the tokens read. Shared tokens count once."""
+
+    probabilities: list[list[float]]
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question with the labels of its options; prompt `first` + n has them in the order `orders[n]`."""
+
+    labels: list[str]
+    debias: Debias
+    orders: list[list[int]]
+    first: int
+
+
+class TypedQuestions:
+    """Answers typed questions on one engine."""
+
+    def __init__(
+        self, texts: TextEngine, admission: Admission, *, model: str, debias: Debias, calibration: Calibration,
+        metrics: Metrics, tracing: Tracing, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Answer on `texts`. `model` is the name in responses; `clock` is in seconds."""
+        self._texts = texts
+        self._admission = admission
+        self.model = model
+        self._debias = debias
+        self._calibration = calibration
+        self._metrics = metrics
+        self._tracing = tracing
+        self._clock = clock
+
+    async def answer(self, state: str, questions: Sequence[TypedQuestion]) -> TypedAnswers:
+        """Answer all questions.
+
+        Raises RequestTooLarge, PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
+        """
+        started = self._clock()
+        asked, prompts = self._prompts(state, questions)
+        async with self._admission.deadline():
+            shared = await self._texts.encode_shared(prompts)
+            with self._admission.admit(shared.size, writes=False) as slot:
+                with self._tracing.span("admit"):
+                    await slot.turn()
+                with shared.open(slot.share) as texts:
+                    slot.watch(texts)
+                    with self._tracing.span("prefill", **self._attributes()):
+                        await texts.read_stem()
+                        probabilities = await gather(self._probabilities(texts, each) for each in asked)
+        usage, seconds = _usage(texts), self._clock() - started
+        self._metrics.completed(
+            mode=MODE, operation=_OPERATION, model=self.model, tokens=usage, seconds=seconds, first=seconds
+        )
+        return TypedAnswers(probabilities, usage)
+
+    def _prompts(self, state: str, questions: Sequence[TypedQuestion]) -> tuple[list[_Asked], list[Prompt]]:
+        asked: list[_Asked] = []
+        prompts: list[Prompt] = []
+        characters = 0
+        for question in questions:
+            count = len(question.options)
+            debias: Debias = "rotations" if self._debias == "prior" and count == 2 else self._debias
+            orders = orders_of(count, debias=debias, calibration=self._calibration)
+            characters += len(orders) * (len(question.text) + sum(map(len, question.options)))
+            if characters > MAX_CHARACTERS:
+                raise RequestTooLarge(
+                    f"The questions have more than {MAX_CHARACTERS} characters, where each order of a question's "
+                    "options counts. Send fewer questions at once."
+                )
+            labels = self._texts.labels(count)
+            options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]
+            asked.append(_Asked(labels, debias, orders, len(prompts)))
+            prompts += [
+                render_about(state, question.text, options, self._calibration.form, order=order)
+                for order in orders
+            ]
+        return asked, prompts
+
+    async def _probabilities(self, texts: SharedTexts, asked: _Asked) -> list[float]:
+        async def score(orders: Sequence[Sequence[int]]) -> list[list[float]]:
+            indexes = [asked.first + asked.orders.index(list(order)) for order in orders]
+            return await gather(texts.score_labels(index, asked.labels) for index in indexes)
+
+        return await choice_probabilities(
+            score, asked.labels, debias=asked.debias, calibration=self._calibration
+        )
+
+    def _attributes(self) -> dict[str, str | int]:
+        """Return the span's attributes, by OpenTelemetry's GenAI conventions."""
+        return {
+            "gen_ai.operation.name": _OPERATION,
+            "gen_ai.request.model": self.model,
+            "gen_ai.request.max_tokens": 0,
+        }
+
+
+def _usage(texts: SharedTexts) -> Usage:
+    total: Tokens = texts.tokens
+    read_again = total.cached - texts.stem.cached
+    return Usage(
+        prompt_tokens=total.prompt - read_again, cached_tokens=texts.stem.cached, completion_tokens=0
+    )
