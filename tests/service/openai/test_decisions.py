@@ -88,8 +88,8 @@ async def test_the_openai_client_decides(url: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:The class `OpenAIDecisions` is in beta")
 async def test_langchain_decides(url: str) -> None:
-    model = OpenAIDecisions(model=MODEL, base_url=f"{url}/v1", api_key="-", max_retries=0)  # type: ignore[arg-type]
-    questions = {
+    model = OpenAIDecisions(model=MODEL, base_url=f"{url}/v1", api_key="-", max_retries=0)
+    questions: dict[str, Predicate | Choice | Score] = {
         "twice": Predicate(instructions="Was the customer charged twice?"),
         "team": Choice(
             instructions="Which team?", choices={"sales": None, "billing": "payments", "other": None}
@@ -103,7 +103,7 @@ async def test_langchain_decides(url: str) -> None:
 
 
 async def test_the_typesafe_client_asks_system_one(url: str) -> None:
-    questions = {
+    questions: dict[str, typesafe_sdk.Question] = {
         "twice": typesafe_sdk.Noul(
             instructions="Was the customer charged twice?", criteria={"true": "two charges"}
         ),
