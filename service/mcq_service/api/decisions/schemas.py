@@ -49,7 +49,7 @@ class _Question(BaseModel):
 
     @model_validator(mode="after")
     def _has_text(self) -> Self:
-        if not self.text.strip():
+        if not plain_text(self.instructions).strip():
             raise PydanticCustomError("blank", "instructions must not be blank")
         return self
 
@@ -60,9 +60,14 @@ class PredicateQuestion(_Question):
     type: Literal["predicate"]
 
     @property
+    def text(self) -> str:
+        """The question as the model reads it."""
+        return truth_question(plain_text(self.instructions))
+
+    @property
     def options(self) -> list[str]:
-        """The options as the model reads them."""
-        return ["True", "False"]
+        """The options as the model reads them, true first."""
+        return truth_options()
 
 
 class OfferedChoice(BaseModel):
@@ -172,6 +177,19 @@ class DecisionRequest(BaseModel):
         if not self.state.strip():
             raise PydanticCustomError("blank", "input must not be blank")
         return self
+
+
+def truth_question(instructions: str) -> str:
+    """Return the question whether a statement is true; a question stays as it is.
+
+    The model calls most bare statements true, whatever they say (docs/calibration.md).
+    """
+    return instructions if instructions.rstrip().endswith("?") else f"Is the following true? {instructions}"
+
+
+def truth_options(true: str | None = None, false: str | None = None) -> list[str]:
+    """Return the two options of a predicate, true first, with their descriptions."""
+    return [described("True", true), described("False", false)]
 
 
 def described(name: str, description: str | None) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from pydantic_core import PydanticCustomError
 
 from mcq_service.api.decisions.input_schemas import Text, json_text
-from mcq_service.api.decisions.schemas import MAX_CHOICES, described
+from mcq_service.api.decisions.schemas import MAX_CHOICES, described, truth_options, truth_question
 
 MAX_QUESTIONS = 256
 """The parser allows a map no more keys."""
@@ -56,13 +56,13 @@ class NoulQuestion(_Question):
     @property
     def text(self) -> str:
         """The question as the model reads it."""
-        return plain_text(self.instructions) or "Which is true?"
+        return truth_question(plain_text(self.instructions)) if self.instructions else "Which is the case?"
 
     @property
     def options(self) -> list[str]:
         """The options as the model reads them, yes first."""
         criteria = self.criteria or NoulCriteria()
-        return [described("Yes", plain_text(criteria.true)), described("No", plain_text(criteria.false))]
+        return truth_options(plain_text(criteria.true), plain_text(criteria.false))
 
 
 class ChoiceQuestion(_Question):
