@@ -1,6 +1,9 @@
 """The OpenAI-compatible API with the default model and OpenAI's own client."""
 
 import math
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,6 +25,7 @@ MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
 QUESTION = Question(
     question="Which planet has the most moons?", choices=["Mars", "Saturn", "Venus"], debias="none"
 )
+ROOT = Path(__file__).resolve().parents[3]
 KEY = "0123456789abcdef0123456789abcdef"
 
 
@@ -144,3 +148,18 @@ async def test_errors_are_ones_the_client_knows(running: Service, client: openai
     with pytest.raises(openai.BadRequestError) as wrong:
         await client.completions.create(model=MODEL, prompt="x", temperature=3)
     assert wrong.value.param == "temperature"
+
+
+DOCUMENTED = re.findall("```python\n(.*?)```", (ROOT / "docs/clients.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("program", DOCUMENTED, ids=["decisions", "langchain", "typesafe"])
+def test_the_documented_programs_run(running: Service, program: str) -> None:
+    """docs/clients.md shows what they print. Each asks which team should answer."""
+    program = program.replace("http://127.0.0.1:8000", running.url).replace('api_key="-"', f'api_key="{KEY}"')
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "billing" in done.stdout
