@@ -32,7 +32,7 @@ def questions() -> str:
         subject = "small" if number < COUNT // 2 else "large"
         question = f"What is {number} + {number + 3}?"
         row = {"id": f"sum/{number}", "subject": subject, "question": question, "choices": choices}
-        rows.append(json.dumps({**row, "answer": number % 4}))
+        rows.append(json.dumps({**row, "answer": "ABCD"[number % 4]}))
     return "\n".join(rows) + "\n"
 
 
@@ -140,7 +140,7 @@ def test_the_report_prints_tables_json_and_a_page(deployed: Deployed, solver: So
         (
             "other",
             {"configMapRef": {"name": "sums", "key": "sums.jsonl"}, "digest": "sha256:" + "0" * 64},
-            "and not",
+            "has the digest",
         ),
     ],
 )
