@@ -50,7 +50,9 @@ def _texts(options: Sequence[Option]) -> list[str]:
 def _without_margin(text: str) -> str:
     """Strip the text; several lines keep their indentation relative to the first."""
     written = text.strip("\r\n")
-    return dedent(written).rstrip() if written[0] in " \t" and "\n" in written.strip() else text.strip()
+    return (
+        dedent(written).rstrip() if written[:1] in {" ", "\t"} and "\n" in written.strip() else text.strip()
+    )
 
 
 def _lines(mark: str, text: str) -> str:

@@ -151,6 +151,7 @@ async def test_system_one_refuses_what_it_can_not_read(url: str) -> None:
     assert "state must not be blank" in await refusal(" ", noul)
     assert f"This replica serves {MODEL}" in await refusal("x", noul, model="jev-latest")
     assert "Input tag 'riddle'" in await refusal("x", {"type": "riddle"})
+    assert "must not be blank" in await refusal("x", {"type": "choice", "criteria": {"\n": None}})
     assert "questions.one.criteria" in await refusal("x", {"type": "score", "criteria": [1]})
 
 
@@ -233,6 +234,16 @@ def test_a_conversation_is_read_as_text() -> None:
             "valid",
         ),
         ({"questions": [{**QUESTIONS[1], "choices": [{"value": "a"}]}]}, "questions.0.choices", "at least 2"),
+        (
+            {"questions": [{**QUESTIONS[1], "choices": [{"value": " "}, {"value": "b"}]}]},
+            "questions.0.choices.0.value",
+            "must not be blank",
+        ),
+        (
+            {"questions": [{**QUESTIONS[2], "levels": [{"label": ""}, {"label": "b"}]}]},
+            "questions.0.levels.0.label",
+            "must not be blank",
+        ),
         (
             {"questions": [{**QUESTIONS[2], "levels": [{"label": "low"}] * 2}]},
             "questions.0",

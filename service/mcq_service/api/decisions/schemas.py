@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -26,14 +27,19 @@ from mcq_service.api.decisions.input_schemas import (
     first_unmatched,
     plain_text,
 )
+from mcq_service.api.mcq.schemas import not_blank
 from mcq_service.api.openai.schemas import text_kind
 
 MAX_QUESTIONS = 400
 MAX_CHOICES = 255
 _MAX_CHARACTERS = 4_000
 
-_Label = Annotated[str, StringConstraints(max_length=_MAX_CHARACTERS)]
-_Value = Annotated[StrictStr, StringConstraints(max_length=_MAX_CHARACTERS)] | StrictBool
+_Description = Annotated[str, StringConstraints(max_length=_MAX_CHARACTERS)]
+_Label = Annotated[_Description, AfterValidator(not_blank)]
+_Value = (
+    Annotated[StrictStr, StringConstraints(max_length=_MAX_CHARACTERS), AfterValidator(not_blank)]
+    | StrictBool
+)
 
 
 class _Question(BaseModel):
@@ -76,7 +82,7 @@ class OfferedChoice(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     value: _Value
-    description: _Label | None = None
+    description: _Description | None = None
 
 
 class ChoiceQuestion(_Question):
@@ -118,7 +124,7 @@ class OfferedLevel(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     label: _Label
-    description: _Label | None = None
+    description: _Description | None = None
 
 
 class ScoreQuestion(_Question):

@@ -32,7 +32,8 @@ Debias = Literal["none", "prior", "rotations"]
 MAX_BATCH = 256
 
 
-def _not_blank(text: str) -> str:
+def not_blank(text: str) -> str:
+    """Validate a text that must have more than white space."""
     if not text.strip():
         raise PydanticCustomError("blank", "must not be blank")
     return text
@@ -51,8 +52,8 @@ def _one_capital(label: str) -> str:
     return label
 
 
-_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS), AfterValidator(_not_blank)]
-_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS), AfterValidator(_not_blank)]
+_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS), AfterValidator(not_blank)]
+_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS), AfterValidator(not_blank)]
 _Label = Annotated[str, AfterValidator(_one_capital)]
 _Count = Field(min_length=2, max_length=len(ascii_uppercase))
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from mcq_service.api.decisions.input_schemas import Text, json_text
 from mcq_service.api.decisions.schemas import MAX_CHOICES, described, truth_options, truth_question
+from mcq_service.api.mcq.schemas import not_blank
 
 MAX_QUESTIONS = 256
 """The parser allows a map no more keys."""
@@ -16,6 +25,7 @@ MAX_QUESTIONS = 256
 Content = Text | dict[str, Any] | list[Any]
 """A text, or JSON that the model reads as text."""
 _Name = Annotated[str, StringConstraints(max_length=256)]
+_ChoiceName = Annotated[_Name, AfterValidator(not_blank)]
 
 
 def plain_text(content: Content | None) -> str:
@@ -56,7 +66,8 @@ class NoulQuestion(_Question):
     @property
     def text(self) -> str:
         """The question as the model reads it."""
-        return truth_question(plain_text(self.instructions)) if self.instructions else "Which is the case?"
+        instructions = plain_text(self.instructions).strip()
+        return truth_question(instructions) if instructions else "Which is the case?"
 
     @property
     def options(self) -> list[str]:
@@ -69,12 +80,14 @@ class ChoiceQuestion(_Question):
     """A choice among named options."""
 
     type: Literal["choice"]
-    criteria: dict[_Name, Content | None] = Field(min_length=1, max_length=MAX_CHOICES)
+    criteria: dict[Annotated[_Name, AfterValidator(not_blank)], Content | None] = Field(
+        min_length=1, max_length=MAX_CHOICES
+    )
 
     @property
     def text(self) -> str:
         """The question as the model reads it."""
-        return plain_text(self.instructions) or "Which choice fits?"
+        return plain_text(self.instructions).strip() or "Which choice fits?"
 
     @property
     def options(self) -> list[str]:
@@ -91,7 +104,7 @@ class ScoreQuestion(_Question):
     @property
     def text(self) -> str:
         """The question as the model reads it."""
-        return plain_text(self.instructions) or "Which level fits?"
+        return plain_text(self.instructions).strip() or "Which level fits?"
 
     @property
     def options(self) -> list[str]:
