@@ -54,9 +54,10 @@ async def startupz(request: Request, response: Response) -> ReplicaState:
     return _state(request, response, healthy=_lifecycle(request).started)
 
 
+@probes.get("/health", responses=_STATES)
 @probes.get("/readyz", responses=_STATES)
 async def readyz(request: Request, response: Response) -> ReplicaState:
-    """200 while new questions are answered."""
+    """200 while new questions are answered. Clients of vLLM and llama-server know it as /health."""
     return _state(request, response, healthy=_lifecycle(request).is_ready)
 
 

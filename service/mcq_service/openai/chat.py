@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from mcq_service.api.openai.chat_schemas import ChatRequest
-    from mcq_service.engine import Tokenizer
+    from mcq_service.engine import Tokenizer, Tokens
     from mcq_service.openai.detokenizer import PositionedToken
     from mcq_service.openai.generation import Event, Generation
 
@@ -41,66 +41,75 @@ class ChatCompletions:
 
     async def complete(self, request: ChatRequest) -> str:
         """Write the next turn; return a ChatCompletion as JSON. Raises like `Generation.run`."""
-        text = ""
-        tokens: list[PositionedToken] = []
-        async with aclosing(
-            self._generation.run("chat", [await self._generation_request(request)])
-        ) as events:
+        texts = [""] * request.count
+        tokens: list[list[PositionedToken]] = [[] for _ in texts]
+        choices = list(texts)
+        counts: dict[int, Tokens] = {}
+        requests = await self._generation_requests(request)
+        async with aclosing(self._generation.run("chat", requests)) as events:
             async for event in events:
+                index = event.prompt
                 if isinstance(event, Finished):
-                    finished = event
+                    counts[index] = event.tokens
+                    reply = Reply(content=texts[index])
+                    choice = ChatChoice(index=index, message=reply, logprobs=None, finish_reason=event.reason)
+                    # In a thread: there may be 100,000 log-probabilities.
+                    logprobs = await asyncio.to_thread(self._logprobs_json, tokens[index], request)
+                    choices[index] = json_with_fields(choice, logprobs=logprobs)
                 else:
-                    text += event.piece.text
-                    tokens += event.piece.tokens
-        choice = ChatChoice(message=Reply(content=text), logprobs=None, finish_reason=finished.reason)
+                    texts[index] += event.piece.text
+                    tokens[index] += event.piece.tokens
         response = ChatCompletion(
             id=_new_id(), created=int(time.time()), model=self._generation.model, choices=[],
-            usage=total_usage([finished.tokens]),
+            usage=total_usage(counts, texts=request.count),
         )  # fmt: skip
-        # In a thread: there may be 100,000 log-probabilities.
-        logprobs = await asyncio.to_thread(self._logprobs_json, tokens, request)
-        return json_with_fields(response, choices=json_array([json_with_fields(choice, logprobs=logprobs)]))
+        return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
         """Write the next turn in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_, counts = _new_id(), []
-        first = Delta(role="assistant", content="")
-        async with aclosing(
-            self._generation.run("chat", [await self._generation_request(request)])
-        ) as events:
+        id_ = _new_id()
+        counts: dict[int, Tokens] = {}
+        begun: set[int] = set()
+        requests = await self._generation_requests(request)
+        async with aclosing(self._generation.run("chat", requests)) as events:
             async for event in events:
-                if first.role:
+                if event.prompt not in begun:
                     # With the first token, not earlier: a failure before it is a plain error response.
-                    yield self._chunk(id_, ChunkChoice(delta=first))
-                    first = Delta()
+                    begun.add(event.prompt)
+                    first = Delta(role="assistant", content="")
+                    yield self._chunk(id_, ChunkChoice(index=event.prompt, delta=first))
                 if isinstance(event, Finished):
-                    counts.append(event.tokens)
+                    counts[event.prompt] = event.tokens
                 yield self._chunk(id_, self._choice(event, request))
         if request.wants_usage:
-            yield self._chunk(id_, None).model_copy(update={"usage": total_usage(counts)})
+            usage = total_usage(counts, texts=request.count)
+            yield self._chunk(id_, None).model_copy(update={"usage": usage})
 
-    async def _generation_request(self, request: ChatRequest) -> GenerationRequest:
+    async def _generation_requests(self, request: ChatRequest) -> list[GenerationRequest]:
         turns = [
             Turn("system" if message.role == "developer" else message.role, message.text)
             for message in request.messages
         ]
         # In a thread: a long text takes the tokenizer a while.
         tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, list(chat_prompt(turns)))
-        return GenerationRequest(
-            tokens=tokens,
-            limit=request.limit,
-            top=(request.top_logprobs or 0) if request.logprobs else None,
-            stops=request.stops,
-            temperature=1 if request.temperature is None else request.temperature,
-            top_p=1 if request.top_p is None else request.top_p,
-            seed=request.seed,
-        )
+        return [
+            GenerationRequest(
+                tokens=tokens,
+                limit=request.limit,
+                top=(request.top_logprobs or 0) if request.logprobs else None,
+                stops=request.stops,
+                temperature=1 if request.temperature is None else request.temperature,
+                top_p=1 if request.top_p is None else request.top_p,
+                seed=request.seed_of(text),
+            )
+            for text in range(request.count)
+        ]
 
     def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
         if isinstance(event, Finished):
-            return ChunkChoice(delta=Delta(), finish_reason=event.reason)
+            return ChunkChoice(index=event.prompt, delta=Delta(), finish_reason=event.reason)
         logprobs = self._logprobs(event.piece.tokens, request)
-        return ChunkChoice(delta=Delta(content=event.piece.text), logprobs=logprobs)
+        return ChunkChoice(index=event.prompt, delta=Delta(content=event.piece.text), logprobs=logprobs)
 
     def _logprobs_json(self, tokens: Iterable[PositionedToken], request: ChatRequest) -> str:
         """Return the JSON of `_logprobs`, token by token: all objects at once would take a hundred megabytes."""

@@ -46,32 +46,35 @@ class Completions:
         requests = await self._generation_requests(request)
         collected = [_Collected() for _ in requests]
         choices = [""] * len(requests)
-        counts: list[Tokens] = []
+        counts: dict[int, Tokens] = {}
         async with aclosing(self._generation.run("completion", requests)) as events:
             async for event in events:
                 each = collected[event.prompt]
                 if isinstance(event, Finished):
-                    counts.append(event.tokens)
+                    counts[event.prompt] = event.tokens
                     # One by one, and in a thread: a prompt may have 100,000 log-probabilities.
                     choices[event.prompt] = await asyncio.to_thread(self._choice_json, event, each, request)
                     collected[event.prompt] = _Collected()
                 else:
                     each.text += event.piece.text
                     each.tokens += event.piece.tokens
-        response = self._response(_new_id(), []).model_copy(update={"usage": total_usage(counts)})
+        usage = total_usage(counts, texts=request.count)
+        response = self._response(_new_id(), []).model_copy(update={"usage": usage})
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
         """Continue all prompts in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_, counts = _new_id(), []
+        id_ = _new_id()
+        counts: dict[int, Tokens] = {}
         requests = await self._generation_requests(request)
         async with aclosing(self._generation.run("completion", requests)) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    counts.append(event.tokens)
+                    counts[event.prompt] = event.tokens
                 yield self._response(id_, [self._chunk(event, request)])
         if request.wants_usage:
-            yield self._response(id_, []).model_copy(update={"usage": total_usage(counts)})
+            usage = total_usage(counts, texts=request.count)
+            yield self._response(id_, []).model_copy(update={"usage": usage})
 
     async def _generation_requests(self, request: CompletionRequest) -> list[GenerationRequest]:
         limit = DEFAULT_TOKENS if request.max_tokens is None else request.max_tokens
@@ -89,9 +92,10 @@ class Completions:
                 stops=request.stops,
                 temperature=1 if request.temperature is None else request.temperature,
                 top_p=1 if request.top_p is None else request.top_p,
-                seed=request.seed,
+                seed=request.seed_of(text),
             )
             for tokens in prompts
+            for text in range(request.count)
         ]
 
     def _choice_json(self, finished: Finished, collected: _Collected, request: CompletionRequest) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mcq_service.api.openai.schemas import CachedTokens, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
 
@@ -23,10 +23,14 @@ def token_text(token: int, tokenizer: Tokenizer) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
 
 
-def total_usage(counts: Sequence[Tokens]) -> Usage:
-    """Sum the tokens of a request's prompts."""
-    prompt, completion = sum(each.prompt for each in counts), sum(each.completion for each in counts)
-    cached = CachedTokens(cached_tokens=sum(each.cached for each in counts))
+def total_usage(counts: Mapping[int, Tokens], *, texts: int) -> Usage:
+    """Sum the tokens of a request's texts. A prompt counts once for all of its `texts`, which are in a row."""
+    prompts = [tokens for index, tokens in counts.items() if index % texts == 0]
+    prompt, completion = (
+        sum(each.prompt for each in prompts),
+        sum(each.completion for each in counts.values()),
+    )
+    cached = CachedTokens(cached_tokens=sum(each.cached for each in prompts))
     return Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion,
         prompt_tokens_details=cached,

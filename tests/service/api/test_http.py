@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from importlib import metadata
 from typing import Any
 
 import httpx
@@ -301,8 +302,8 @@ async def test_during_drain_new_questions_are_503_and_admitted_ones_answered(
     draining = asyncio.create_task(replica.lifecycle.drain(seconds=10))
     await asyncio.sleep(0)
     problem(await client.post(ANSWER, json=QUESTION), 503, "draining")
-    codes = [(await client.get(path)).status_code for path in ("/readyz", "/livez", "/startupz")]
-    assert codes == [503, 200, 200]
+    codes = [(await client.get(path)).status_code for path in ("/readyz", "/health", "/livez", "/startupz")]
+    assert codes == [503, 503, 200, 200]
     replica.texts.gate.set()
     assert await draining
     assert (await admitted).status_code == 200
@@ -329,3 +330,8 @@ async def test_the_schema_lists_the_route_and_its_problems(client: httpx.AsyncCl
     for described in responses.values():
         schema = {"$ref": "#/components/schemas/Problem"}
         assert described["content"] == {"application/problem+json": {"schema": schema}}
+
+
+async def test_the_version_is_the_packages(client: httpx.AsyncClient) -> None:
+    """It is known before the model is loaded."""
+    assert (await client.get("/version")).json() == {"version": metadata.version("mcq-service")}

@@ -54,6 +54,20 @@ async def test_a_limit_has_two_names(client: httpx.AsyncClient, name: str) -> No
     assert (choice["message"]["content"], choice["finish_reason"]) == (WRITTEN[:4], "length")
 
 
+async def test_several_turns_are_offered(client: httpx.AsyncClient) -> None:
+    """Each has its index, its role in a stream, and its own log-probabilities."""
+    completion = await chat(client, n=2, logprobs=True)
+    assert [choice["index"] for choice in completion["choices"]] == [0, 1]
+    assert {choice["message"]["content"] for choice in completion["choices"]} == {WRITTEN}
+    assert all(choice["logprobs"]["content"] for choice in completion["choices"])
+    assert completion["usage"]["completion_tokens"] == 2 * (len(WRITTEN) + 1)
+    received = [chunk["choices"][0] for chunk in await chunks(client, n=2)]
+    for index in 0, 1:
+        deltas = [choice["delta"] for choice in received if choice["index"] == index]
+        assert deltas[0] == {"role": "assistant", "content": ""}
+        assert "".join(delta.get("content", "") for delta in deltas) == WRITTEN
+
+
 async def test_a_stream_begins_with_the_role(client: httpx.AsyncClient) -> None:
     """Then follow the parts of the content, the finish reason and the usage."""
     received = await chunks(client, stream_options={"include_usage": True})

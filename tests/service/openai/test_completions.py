@@ -188,13 +188,14 @@ async def test_a_seed_makes_sampling_reproducible(client: httpx.AsyncClient) -> 
         ({"prompt": []}, "prompt", "at least 1"),
         ({"prompt": [[1], []]}, "prompt.1", "at least 1"),
         ({"prompt": [1, 10**6]}, "prompt", "not know"),
-        ({"prompt": "a", "n": 2}, "n", "not supported"),
+        ({"prompt": "a", "n": 17}, "n", "less than or equal to 16"),
+        ({"prompt": "a", "best_of": 2}, "best_of", "not supported"),
         ({"prompt": "a", "best_of": 4}, "best_of", "not supported"),
         ({"prompt": "a", "logit_bias": {"1": 5}}, "logit_bias", "not supported"),
         ({"prompt": "a", "logprobs": 21}, "logprobs", "less than or equal to 20"),
         ({"prompt": "a", "max_tokens": -1}, "max_tokens", "greater than or equal to 0"),
         ({"prompt": "a", "temperature": "hot"}, "temperature", "number"),
-        ({"prompt": "a", "stop": ["1", "2", "3", "4", "5"]}, "stop", "at most 4"),
+        ({"prompt": "a", "stop": ["x"] * 17}, "stop", "at most 16"),
     ],
 )
 async def test_unsupported_parameters_are_refused_in_openais_form(
@@ -203,6 +204,21 @@ async def test_unsupported_parameters_are_refused_in_openais_form(
     """The error names the parameter; a parameter that changes the meaning is never ignored."""
     message = failure(await client.post(PATH, json=body), 400, "invalid_value", param)
     assert says in message
+
+
+async def test_several_texts_for_each_prompt(client: httpx.AsyncClient) -> None:
+    """They follow each other, each with its own seed; the usage counts a prompt once."""
+    body = {"prompt": ["a", "b"], "max_tokens": 6, "temperature": 2, "seed": 7}
+    one, three = await complete(client, **body), await complete(client, **body, n=3)
+    assert [choice["index"] for choice in three["choices"]] == list(range(6))
+    texts = [choice["text"] for choice in three["choices"]]
+    assert [texts[0], texts[3]] == [choice["text"] for choice in one["choices"]]
+    assert texts[1] == (await complete(client, **{**body, "prompt": "a", "seed": 8}))["choices"][0]["text"]
+    assert len(set(texts[:3])) == 3
+    assert three["usage"]["prompt_tokens"] == one["usage"]["prompt_tokens"]
+    assert one["usage"]["completion_tokens"] < three["usage"]["completion_tokens"] <= 6 * 6
+    streamed = await chunks(client, **body, n=3)
+    assert {chunk["choices"][0]["index"] for chunk in streamed} == set(range(6))
 
 
 async def test_neutral_parameters_are_accepted(client: httpx.AsyncClient) -> None:
@@ -356,7 +372,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(
 async def test_texts_are_counted_under_their_own_modes(client: httpx.AsyncClient) -> None:
     """Questions count apart from completions, and refusals apart from both."""
     await text(client, max_tokens=4)
-    await client.post(PATH, json={"prompt": "a", "n": 2})
+    await client.post(PATH, json={"prompt": "a", "best_of": 2})
     assert await sample(client, 'mcq_requests_total{mode="completion",outcome="answered"}') == 1
     assert await sample(client, 'mcq_requests_total{mode="completion",outcome="invalid-question"}') == 1
     assert await sample(client, 'mcq_tokens_total{type="completion"}') == 4

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mcq_service.runtime.api_keys import ApiKeys
 
 # Probes and scrapes have no key; the page asks its reader for one.
-_OPEN = frozenset({"/", "/startupz", "/readyz", "/livez", "/answerz", "/metrics", "/docs", "/openapi.json"})
+_OPEN = frozenset(
+    {"/", "/startupz", "/readyz", "/health", "/livez", "/answerz", "/metrics", "/docs", "/openapi.json"}
+)
 _OPEN_BELOW = ("/page/", "/docs/")
 _BEARER = re.compile(rb"bearer +([!-~]+) *", re.IGNORECASE)
 _SPAN_ATTRIBUTE = "enduser.id"  # of OpenTelemetry's semantic conventions

@@ -117,9 +117,9 @@ class Reply(BaseModel):
 
 
 class ChatChoice(BaseModel):
-    """The only choice."""
+    """One of the texts."""
 
-    index: Literal[0] = 0
+    index: int
     message: Reply
     logprobs: ChatLogprobs | None
     finish_reason: FinishReason
@@ -150,9 +150,9 @@ class Delta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    """The only choice of a chunk."""
+    """The next part of one of the texts."""
 
-    index: Literal[0] = 0
+    index: int
     delta: Delta
     logprobs: ChatLogprobs | None = None
     finish_reason: FinishReason | None = None

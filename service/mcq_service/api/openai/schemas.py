@@ -18,7 +18,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MAX_LOGPROBS = 20
-MAX_STOPS = 4
+MAX_STOPS = 16
+MAX_N = 16
 MAX_STOP_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 200_000
 """Characters of one prompt or message: more than any context has room for."""
@@ -81,10 +82,15 @@ class SamplingParameters(BaseModel):
             Discriminator(text_kind),
         ]
         | None
-    ) = Field(default=None, description="Up to 4; the text ends before the first match.")
+    ) = Field(default=None, description="Up to 16; the text ends before the first match.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Annotated[Any, Unsupported(1)] = None
+    n: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_N,
+        description="Texts for each prompt; default 1. A seed gives each its own.",
+    )
     frequency_penalty: Annotated[Any, Unsupported(0)] = None
     presence_penalty: Annotated[Any, Unsupported(0)] = None
     logit_bias: Annotated[Any, Unsupported({})] = None
@@ -93,6 +99,15 @@ class SamplingParameters(BaseModel):
     def stops(self) -> list[str]:
         """The stop sequences."""
         return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    @property
+    def count(self) -> int:
+        """The number of texts for each prompt."""
+        return self.n or 1
+
+    def seed_of(self, text: int) -> int | None:
+        """Return the seed of one of the texts for a prompt."""
+        return None if self.seed is None else self.seed + text
 
     @property
     def wants_usage(self) -> bool:

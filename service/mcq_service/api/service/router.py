@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from importlib import metadata
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, get_args
 
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
 from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Mode
-from mcq_service.api.service.schemas import LastExam, Service
+from mcq_service.api.service.schemas import LastExam, Service, Version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["page"])
+
+
+@router.get("/version")
+async def version() -> Version:
+    """Return the service's version, as vLLM does."""
+    return Version(version=metadata.version("mcq-service"))
 
 
 @router.get("/api/v1/service")

@@ -31,6 +31,12 @@ class LastExam(BaseModel):
     sat: datetime = Field(description="When its last question was answered.")
 
 
+class Version(BaseModel):
+    """The service's version."""
+
+    version: str
+
+
 class Service(BaseModel):
     """The model, the modes and the limits of this replica, and whether it is ready."""
 
