@@ -21,6 +21,7 @@ from hack.installation import wait_ready
 from hack.kubectl import KubectlError
 from tests.e2e.conftest import HOST, NAME, NAMESPACE, Solver
 from tests.e2e.support import eventually
+from tests.support import client_programs
 
 if TYPE_CHECKING:
     from hack.deploy import Deployed
@@ -142,6 +143,12 @@ def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
     assert scale["spec"]["replicas"] == scale["status"]["replicas"] == 2
     assert NAME in scale["status"]["selector"]
     assert ask(solver.url, {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", client_programs.PROGRAMS)
+def test_the_documented_clients_ask_through_the_ingress(solver: Solver, name: str) -> None:
+    client_programs.check(name, solver.url)
 
 
 @pytest.mark.slow

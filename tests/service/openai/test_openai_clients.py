@@ -1,9 +1,6 @@
 """The OpenAI-compatible API with the default model and OpenAI's own client."""
 
 import math
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import openai
 import pytest
 from tests.service.fakes import ANSWER
 from tests.service.processes import Service, service
+from tests.support import client_programs
 
 from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Tokenizer
@@ -25,7 +23,6 @@ MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
 QUESTION = Question(
     question="Which planet has the most moons?", choices=["Mars", "Saturn", "Venus"], debias="none"
 )
-ROOT = Path(__file__).resolve().parents[3]
 KEY = "0123456789abcdef0123456789abcdef"
 
 
@@ -150,16 +147,6 @@ async def test_errors_are_ones_the_client_knows(running: Service, client: openai
     assert wrong.value.param == "temperature"
 
 
-DOCUMENTED = re.findall("```python\n(.*?)```", (ROOT / "docs/clients.md").read_text(), re.DOTALL)
-
-
-@pytest.mark.parametrize("program", DOCUMENTED, ids=["decisions", "langchain", "typesafe"])
-def test_the_documented_programs_run(running: Service, program: str) -> None:
-    """docs/clients.md shows what they print. Each asks which team should answer."""
-    program = program.replace("http://127.0.0.1:8000", running.url).replace('api_key="-"', f'api_key="{KEY}"')
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "billing" in done.stdout
+@pytest.mark.parametrize("name", client_programs.PROGRAMS)
+def test_the_documented_programs_run(running: Service, name: str) -> None:
+    client_programs.check(name, running.url, key=KEY)
