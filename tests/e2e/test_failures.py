@@ -22,6 +22,10 @@ GPU_NODE = "gpu-node"
 
 UNREACHABLE = {"type": "OpenAI", "openai": {"endpoint": "http://nowhere.invalid/v1", "model": "x"}}
 SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}}
+MISSING_SECRET = {
+    "volumes": [{"name": "certificates", "secret": {"secretName": "none"}}],
+    "volumeMounts": [{"name": "certificates", "mountPath": "/certificates"}],
+}
 CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
     # fault: the spec, the expected reasons, and a part of the message
     "model": (
@@ -48,7 +52,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
     ),
     "runtime": ({"scheduling": {"runtimeClassName": "none"}}, {"ReplicaFailure"}, "none"),
     "secret": (
-        {"engine": UNREACHABLE, "auth": {"apiKeysSecretRef": {"name": "none"}}},
+        {"engine": UNREACHABLE, "podTemplate": MISSING_SECRET},
         {"FailedMount"},
         'secret "none" not found',
     ),
