@@ -12,10 +12,9 @@ from pydantic import ValidationError
 
 from . import __version__
 from .api import ExamKey, admission, rbac
-from .api.text import escape_controls
 from .cli import backup
 from .cli.check import CheckError, check, policy_refusals
-from .cli.exam_report import Format, ReportError, report
+from .cli.exam_report import Format, ReportError, print_report
 from .cli.terminal import run_command, write_error
 from .manager.json_logging import configure_logging
 from .manager.manager import run
@@ -136,14 +135,10 @@ def _add_namespaces(parser: argparse.ArgumentParser) -> None:
 def _report(arguments: argparse.Namespace) -> int:
     key = ExamKey(arguments.exam_namespace, arguments.name)
     try:
-        content = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
+        print_report(key, sitting=arguments.sitting, form=arguments.output)
     except ReportError as error:
         write_error(f"error: {error}")
         return 1
-    if arguments.output == "text" or sys.stdout.isatty():
-        sys.stdout.write(escape_controls(content.decode(errors="replace")))
-    else:
-        sys.stdout.buffer.write(content)
     return 0
 
 

@@ -1,7 +1,9 @@
 """`python -m mcq_operator exam report NAME`: the full report of an exam, from the ConfigMap of its results."""
 
+import asyncio
 import base64
 import json
+import sys
 import zlib
 from typing import Literal
 
@@ -9,6 +11,7 @@ from kubernetes.aio.config import ConfigException
 
 from mcq_operator.api import ExamKey, Manifest, names
 from mcq_operator.api.kinds import CONFIG_MAP
+from mcq_operator.api.text import escape_controls
 from mcq_operator.client import Client, Cluster, ClusterError, connect
 
 Format = Literal["text", "json", "html"]
@@ -23,10 +26,18 @@ class ReportError(Exception):
     """The report does not exist or can't be read. The message says what exists."""
 
 
-async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
-    """Return the report of the last sitting, or of the named one. Raises ReportError."""
+def print_report(key: ExamKey, *, sitting: str | None, form: Format, context: str | None = None) -> None:
+    """Print the report of the last sitting, or of the named one, from KUBECONFIG's context. Raises ReportError."""
+    content = asyncio.run(_report(key, sitting=sitting, form=form, context=context))
+    if form == "text" or sys.stdout.isatty():
+        sys.stdout.write(escape_controls(content.decode(errors="replace")))
+    else:
+        sys.stdout.buffer.write(content)
+
+
+async def _report(key: ExamKey, *, sitting: str | None, form: Format, context: str | None) -> bytes:
     try:
-        async with await connect(connections=1) as api_client:
+        async with await connect(connections=1, context=context) as api_client:
             client = Client(api_client, on_write=lambda *_: None)
             exam = await Cluster(client).exam(key)
             if exam is None:

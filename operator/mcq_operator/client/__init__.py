@@ -14,7 +14,7 @@ from .errors import (
     UnavailableError,
 )
 from .lease import LeaseClient
-from .transport import connect
+from .transport import connect, current_namespace
 
 __all__ = [
     "Applied",
@@ -31,4 +31,5 @@ __all__ = [
     "RefusedError",
     "UnavailableError",
     "connect",
+    "current_namespace",
 ]

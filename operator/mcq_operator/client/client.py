@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
 import msgspec
 from opentelemetry import trace
 
 from mcq_operator.api import FIELD_MANAGER, Manifest
-from mcq_operator.api.kinds import EXAM, Kind, kind_of
+from mcq_operator.api.kinds import EXAM, SERVICE, Kind, kind_of
 from mcq_operator.store.observation import is_creation
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
@@ -191,6 +192,24 @@ class Client:
         deleted = await self._request("delete", path, body=body, missing_ok=True, seconds=WRITE_SECONDS)
         if deleted is not None:
             self._on_write(kind.kind, "delete")
+
+    async def username(self) -> str:
+        """Return the name of this client's user, as the API server knows it. Raises ClusterError."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        reviewed = await self._stored("post", path, review)
+        return str(reviewed["status"]["userInfo"]["username"])
+
+    async def post_to_service(
+        self, path: str, *, namespace: str, name: str, port: str, body: Manifest, silence: float
+    ) -> aiohttp.ClientResponse:
+        """Send JSON to a Service through the API server's proxy; return the response with its body still to be read.
+
+        The API server removes the header Authorization. Raises NoAnswerError.
+        """
+        self._on_request("post")
+        service = SERVICE.path(namespace, f"{name}:{port}")
+        return await self._transport.post(f"{service}/proxy{path}", body=body, silence=silence)
 
     async def _apply(self, manifest: Manifest, *, subresource: str, force: bool, manager: str) -> Manifest:
         self._only_if_leading()

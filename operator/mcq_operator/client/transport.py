@@ -20,19 +20,40 @@ from .errors import NoAnswerError, UnavailableError, cluster_error
 
 ERRORS = 400
 JSON = "application/json"
+DEFAULT_NAMESPACE = "default"
 
 
-async def connect(*, connections: int) -> Any:
-    """Return a client with the Pod's service account or, outside a cluster, with KUBECONFIG."""
+async def connect(*, connections: int, context: str | None = None) -> Any:
+    """Return a client with the Pod's service account or, outside a cluster, with KUBECONFIG.
+
+    A `context` is always KUBECONFIG's. Raises ConfigException.
+    """
     settings = client.Configuration()
     settings.connection_pool_maxsize = connections
     # As kopf does for the watches: no proxies from the environment, and no passwords from .netrc.
     settings.client_session_kwargs = {"trust_env": False}
+    if context is not None or not _load_service_account(settings):
+        await config.load_kube_config(context=context, client_configuration=settings)
+    return client.ApiClient(configuration=settings)
+
+
+def _load_service_account(settings: Any) -> bool:
+    """Use the Pod's service account; return whether there is one."""
     try:
         config.load_incluster_config(client_configuration=settings)
     except ConfigException:
-        await config.load_kube_config(client_configuration=settings)
-    return client.ApiClient(configuration=settings)
+        return False
+    return True
+
+
+def current_namespace(context: str | None) -> str:
+    """Return the namespace of KUBECONFIG's context, as kubectl does."""
+    try:
+        contexts, current = config.list_kube_config_contexts()
+    except ConfigException:
+        return DEFAULT_NAMESPACE
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
 
 
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -65,21 +86,17 @@ class Transport:
 
         Raises ClusterError, NoAnswerError if no answer comes within `seconds`.
         """
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
-        # This renews a token that is about to expire.
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        path_and_query = path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": accept, "Content-Type": content_type}
         try:
-            answer = await self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=timeout
+            answer = await self._request(
+                method, path_and_query, headers, body, aiohttp.ClientTimeout(total=seconds)
             )
-            content = await read_at_most(LONGEST_ANSWER, answer.response.content, path)
+            content = await read_at_most(LONGEST_ANSWER, answer.content, path)
         except TooLongError as error:
             raise UnavailableError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            message = f"can't reach the API server: {error!r}"
-            raise NoAnswerError(message) from error
+            raise _no_answer(error) from error
         if answer.status >= ERRORS:
             refusal = ApiException(status=answer.status, reason=answer.reason)
             refusal.body = content
@@ -89,6 +106,43 @@ class Transport:
         except msgspec.DecodeError as error:
             message = f"{path}: the API server's answer is not valid JSON: {content[:200]!r}"
             raise UnavailableError(message) from error
+
+    async def post(self, path: str, *, body: Manifest, silence: float) -> aiohttp.ClientResponse:
+        """Send JSON; return the response with its body still to be read, whatever its status.
+
+        Raises NoAnswerError. Reading the body raises TimeoutError after `silence` seconds without data.
+        """
+        headers = {"Accept": "*/*", "Content-Type": JSON}
+        limits = aiohttp.ClientTimeout(total=None, sock_read=silence)
+        try:
+            return await self._request("post", path, headers, body, limits)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _no_answer(error) from error
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Manifest | list[Manifest] | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        headers["User-Agent"] = self._client.user_agent
+        # This renews a token that is about to expire.
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        answer = await self._client.rest_client.request(
+            method,
+            self._client.configuration.host + path,
+            headers=headers,
+            body=body,
+            _request_timeout=limits,
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+def _no_answer(error: Exception) -> NoAnswerError:
+    return NoAnswerError(f"can't reach the API server: {error!r}")
 
 
 class TooLongError(aiohttp.ClientPayloadError):
@@ -101,6 +155,6 @@ async def read_at_most(longest: int, stream: aiohttp.StreamReader, path: str) ->
     async for chunk in stream.iter_chunked(2**16):
         content += chunk
         if len(content) > longest:
-            message = f"{path}: the API server's answer has more than {longest} bytes"
+            message = f"{path}: the answer has more than {longest} bytes"
             raise TooLongError(message)
     return bytes(content)

@@ -1,0 +1,1 @@
+"""The commands for people: `mcq` asks a service, `kubectl mcq` works with a cluster's solvers."""

@@ -1,0 +1,5 @@
+"""The error of these commands."""
+
+
+class CommandError(Exception):
+    """The command failed. The message says what to do."""
