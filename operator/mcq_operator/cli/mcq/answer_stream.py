@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import ResolveResult
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.resolver import ThreadedResolver
 from pydantic import BaseModel, Field
 
@@ -113,7 +114,7 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
                 yield event
                 if isinstance(event, Answer):
                     return
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (HttpProcessingError, ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"the service's answer can't be read: {error}"
         raise CommandError(message) from error
     message = "the service ended the answer before it was complete"

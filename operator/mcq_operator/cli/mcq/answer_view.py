@@ -14,10 +14,11 @@ BAR = 20
 
 async def write_answer(events: AsyncIterator[Event], choices: Sequence[str]) -> Answer:
     """Write each event when it comes; return the whole answer. Raises CommandError."""
-    reasoning = False
+    decided = reasoning = False
     async for event in events:
         match event:
             case Reasoning():
+                sys.stdout.write("\n" if decided and not reasoning else "")
                 sys.stdout.write(styled(event.delta))
                 sys.stdout.flush()
                 reasoning = True
@@ -28,8 +29,7 @@ async def write_answer(events: AsyncIterator[Event], choices: Sequence[str]) -> 
             case Decision():
                 sys.stdout.write("\n\n" if reasoning else "")
                 _write_decision(event, choices)
-                sys.stdout.write("\n")
-                reasoning = False
+                decided, reasoning = True, False
     raise AssertionError  # the events end with an answer or an error
 
 
