@@ -147,9 +147,7 @@ def _error(response: aiohttp.ClientResponse, body: str) -> CommandError:
 
 
 def _detail(document: Any) -> str:
-    lines = [str(document["detail"] if "detail" in document else document["message"])]
-    lines += [f"  {each['pointer']}: {each['detail']}" for each in document.get("errors") or []]
-    return "\n".join(lines)
+    return str(document["detail"] if "detail" in document else document["message"])
 
 
 class _Resolver(ThreadedResolver):

@@ -75,7 +75,7 @@ async def _through_api_server(
                 raise
             message = (
                 f"{error} The API server passes no keys on. Run `kubectl port-forward -n {namespace} service/{name}"
-                " 8000:http` and then `mcq ask --key-file FILE`."
+                " 8000:80` and then `mcq ask --key-file FILE`."
             )
             raise CommandError(message) from error
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -139,7 +139,7 @@ async def test_a_solver_with_api_keys_needs_a_port_forward(commands: Commands, c
     assert (done.returncode, done.stderr) == (
         1,
         "error: Send a key. The API server passes no keys on. Run `kubectl port-forward -n default service/demo"
-        " 8000:http` and then `mcq ask --key-file FILE`.\n",
+        " 8000:80` and then `mcq ask --key-file FILE`.\n",
     )
 
 
