@@ -1,25 +1,20 @@
-"""Ask a running service one question and show the answer: `python -m hack.ask URL`."""
+"""Ask a running service one question and show the answer."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
-import sys
-import urllib.error
 import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcq_service.runtime.terminal import printable, run_command
+from mcq_service.runtime.terminal import printable
 
 QUESTION = {
     "question": "In Kubernetes, which object gives a set of pods one stable virtual IP address and DNS name?",
     "choices": ["Deployment", "Service", "ConfigMap", "PersistentVolumeClaim"],
 }
 PATH = "/api/v1/mcq/answer"
-LONGEST_ERROR = 4096
-"""The number of bytes shown of an error's body."""
 
 
 def ask(
@@ -69,25 +64,3 @@ def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
         f"time:      {timings['answer_ms'] / 1000:.2f} s to the answer, {timings['total_ms'] / 1000:.2f} s in all",
     ]
     return printable("\n".join(lines))
-
-
-def main() -> int:
-    """Ask the built-in question, or exit with a one-line error."""
-    parser = argparse.ArgumentParser(prog="python -m hack.ask", description=__doc__)
-    parser.add_argument("url", help="the service's address, for example http://127.0.0.1:8000")
-    url = parser.parse_args().url
-    try:
-        answer = ask(url, QUESTION)
-    except urllib.error.HTTPError as error:
-        body = error.read(LONGEST_ERROR).decode(errors="replace")
-        print(printable(f"{url} answered {error.code}: {body}"), file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(printable(f"{url} could not be asked: {error}"), file=sys.stderr)
-        return 1
-    print(render(QUESTION, answer))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))
