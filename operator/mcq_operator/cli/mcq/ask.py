@@ -24,13 +24,21 @@ ABSTAINED = 3
 def run(arguments: argparse.Namespace) -> int:
     """Ask the question and print the answer. Raises CommandError."""
     question: dict[str, Any] = {
-        "question": sys.stdin.read() if arguments.question == "-" else arguments.question,
+        "question": _standard_input() if arguments.question == "-" else arguments.question,
         "choices": arguments.choices,
         "stream": True,
     }
     if arguments.mode:
         question["mode"] = arguments.mode
     return asyncio.run(_ask(arguments, question))
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        message = f"can't read the question: {error}"
+        raise CommandError(message) from error
 
 
 async def _ask(arguments: argparse.Namespace, question: dict[str, Any]) -> int:

@@ -92,7 +92,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 def _add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--url", default=os.environ.get("MCQ_URL", URL), help="the service (MCQ_URL; %(default)s)"
+        "--url", default=os.environ.get("MCQ_URL") or URL, help="the service (MCQ_URL; %(default)s)"
     )
     file = parser.add_argument(
         "--key-file",

@@ -98,6 +98,15 @@ async def test_the_question_may_come_from_the_standard_input(
     assert asked.requests[0]["question"] == "Two\nlines?"
 
 
+async def test_a_question_that_is_no_text_is_refused(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    done = await commands.mcq("ask", "-", "a", "b")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: can't read the question: ")
+
+
 async def test_url_and_key_file_may_come_from_the_environment(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
