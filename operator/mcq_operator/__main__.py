@@ -158,6 +158,7 @@ def _check(arguments: argparse.Namespace) -> int:
             images=settings.images,
             operator_image=settings.image,
             operator_namespace=settings.home,
+            runbooks_url=settings.runbooks_url,
             out=sys.stdout,
         )
     except CheckError as error:

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:8081"
     """Where the operator asks a solver the test question; `{name}` and `{namespace}` are the solver's."""
+    runbooks_url: str = ""
+    """The address of this repository's files, for the links of alerts; empty: alerts name the page's path."""
     host: str = "::"
     """Address of the metrics and health server; ::, every address of IPv6 and IPv4."""
     port: int = Field(8081, ge=0, le=65535)

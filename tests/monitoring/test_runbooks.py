@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.operator.support import solver
 
-from mcq_operator.api.names import RUNBOOKS
 from mcq_operator.desired.alerts import prometheus_rule
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs/operations"
 
 
-def alerts() -> list[dict[str, Any]]:
-    solver_rule = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True}}}))
+def alerts(*, runbooks_url: str = "") -> list[dict[str, Any]]:
+    """Return the alerts of a solver, with this setting of the operator, and those of monitoring/operator."""
+    spec = {"monitoring": {"alerts": {"enabled": True}}}
+    solver_rule = prometheus_rule(solver(spec), runbooks_url=runbooks_url)
     assert solver_rule is not None
     operator_rule = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
     rules = [
@@ -31,9 +33,21 @@ def test_alerts_and_pages_correspond() -> None:
     assert {rule["alert"] for rule in alerts()} == pages
 
 
-def test_the_annotation_links_to_the_page() -> None:
+def test_the_annotation_names_the_page_of_this_repository() -> None:
     for rule in alerts():
-        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}/{rule['alert']}"
+        page = rule["annotations"]["runbook_url"]
+        assert page == f"docs/operations/{rule['alert']}.md"
+        assert (ROOT / page).exists()
+
+
+@pytest.mark.parametrize("address", ["https://git.example.com/mcq/main", "https://git.example.com/mcq/main/"])
+def test_the_annotation_is_a_link_if_the_operator_knows_the_repositorys_address(address: str) -> None:
+    links = {
+        rule["alert"]: rule["annotations"]["runbook_url"]
+        for rule in alerts(runbooks_url=address)
+        if rule["alert"].startswith(("MCQSolver", "MCQExam"))
+    }
+    assert links == {name: f"https://git.example.com/mcq/main/docs/operations/{name}.md" for name in links}
 
 
 def test_a_page_has_meaning_diagnosis_and_remedy() -> None:

@@ -100,6 +100,16 @@ def test_the_latency_budget_burns(rules: Promtool, slow: float, windows: int) ->
     rules.alert("MCQSolverLatencyBudgetBurn", series, at="170m", fires=burn_alerts(windows))
 
 
+def test_a_burn_alert_says_how_long_the_budget_lasts(rules: Promtool) -> None:
+    alerts = [rule for rule in rules.groups[1]["rules"] if rule["alert"] == "MCQSolverErrorBudgetBurn"]
+    assert [rule["annotations"]["summary"].partition(": ")[2] for rule in alerts] == [
+        "at the rate of the last 1h, the 30-day budget lasts less than 2.1 days",
+        "at the rate of the last 6h, the 30-day budget lasts less than 5 days",
+        "at the rate of the last 1d, the 30-day budget lasts less than 10 days",
+        "at the rate of the last 3d, the 30-day budget lasts less than 30 days",
+    ]
+
+
 def test_thresholds_are_the_solvers_own(promtool: Path, tmp_path: Path) -> None:
     """A threshold that even total failure can't reach has no rule."""
     loose = rules_of(promtool, tmp_path, latencyObjective=0.5, answerSeconds=30)

@@ -11,8 +11,10 @@ import pytest
 import yaml
 from hack.images import programs
 from hack.toolchain.tools import Tools
+from tests.operator.support import solver
 
 from mcq_operator.api.telemetry import Dashboards
+from mcq_operator.desired.alerts import prometheus_rule
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 MODULES = MONITORING.parent / "hack/toolchain/modules"
@@ -148,6 +150,26 @@ def test_grafanas_data_sources_name_the_stacks_services(
 def test_grafanas_password_is_not_in_the_manifests(grafana: dict[str, Any]) -> None:
     [password] = [each for each in grafana["containers"][0]["env"] if each["name"].endswith("PASSWORD")]
     assert password["valueFrom"] == {"secretKeyRef": {"name": "grafana", "key": "password"}}
+
+
+def days(duration: str) -> float:
+    """Return a duration of Prometheus, such as 90m, in days."""
+    return int(duration[:-1]) / {"m": 24 * 60, "h": 24, "d": 1}[duration[-1]]
+
+
+def test_prometheus_keeps_the_longest_window_of_every_alert(manifests: list[dict[str, Any]]) -> None:
+    """The cluster's Prometheus and Compose's; Compose has no operator, so it lacks the alerts on exams."""
+    rule = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True}}}))
+    cluster = manifest_of(manifests, "Prometheus", "mcq")["spec"]["retention"]
+    compose = yaml.safe_load((MONITORING.parent / "compose.yaml").read_text())["services"]["prometheus"]
+    [compose] = re.findall(r"retention\.time=(\w+)", " ".join(compose["command"]))
+    for rules, retention in (
+        (yaml.safe_dump([rule, *manifests]), cluster),
+        ((MONITORING / "compose/rules.yaml").read_text(), compose),
+    ):
+        windows = re.findall(r"\[(\d+[mhd])\]", rules)
+        assert windows
+        assert max(map(days, windows)) < days(retention)
 
 
 def test_all_solvers_monitors_and_rules_are_selected(manifests: list[dict[str, Any]]) -> None:

@@ -19,8 +19,8 @@ POD_REVISION = "pod-template-hash"
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={OPERATOR_NAME}"
 APPLIED_DIGEST = f"{GROUP}/applied-digest"
 
-RUNBOOKS = f"https://{GROUP}/docs/operations"
-"""The address of the alerts' pages, docs/operations/<alert>.md."""
+RUNBOOKS = "docs/operations"
+"""The folder of the alerts' pages in this repository: docs/operations/<alert>.md."""
 
 SERVICE_CONTAINER = "service"
 EXAM_CONTAINER = "exam"

@@ -31,6 +31,7 @@ def check(
     images: desired.ServiceImages,
     operator_image: str,
     operator_namespace: str,
+    runbooks_url: str,
     out: TextIO,
 ) -> None:
     """Print the objects of each MCQSolver in the file as YAML. Raises CheckError.
@@ -45,6 +46,7 @@ def check(
             images=images,
             operator_image=operator_image,
             operator_namespace=operator_namespace,
+            runbooks_url=runbooks_url,
         )
     ]
     yaml.safe_dump_all(objects, out, sort_keys=False)

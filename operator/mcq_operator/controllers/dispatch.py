@@ -37,6 +37,7 @@ async def reconcile(
     images: ServiceImages,
     operator_image: str,
     operator_namespace: str = NAMESPACE,
+    runbooks_url: str = "",
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster match a solver or an exam, and its status match the cluster.
@@ -56,6 +57,7 @@ async def reconcile(
                     images=images,
                     operator_image=operator_image,
                     operator_namespace=operator_namespace,
+                    runbooks_url=runbooks_url,
                     now=now,
                 )
             case ExamKey():

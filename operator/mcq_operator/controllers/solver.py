@@ -52,6 +52,7 @@ async def reconcile_solver(
     images: desired.ServiceImages,
     operator_image: str,
     operator_namespace: str,
+    runbooks_url: str,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster match the solver, and the solver's status match the cluster.
@@ -81,6 +82,7 @@ async def reconcile_solver(
         images=images,
         operator_image=operator_image,
         operator_namespace=operator_namespace,
+        runbooks_url=runbooks_url,
         absent=cluster.absent,
         pods=rollback_template or gate_template or template,
         last_exam=status.last_exam(exams),

@@ -37,6 +37,7 @@ def objects(
     images: ServiceImages,
     operator_image: str,
     operator_namespace: str = NAMESPACE,
+    runbooks_url: str = "",
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
     last_exam: LastExam | None = None,
@@ -48,6 +49,7 @@ def objects(
         images: the replicas' images for a spec that names none.
         operator_image: the operator's own image, which the backup Jobs run.
         operator_namespace: where the operator runs.
+        runbooks_url: the address of this repository's files, for the links of the alerts.
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
             them.
         pods: the replicas' template after a rollback, in place of the spec's.
@@ -67,7 +69,7 @@ def objects(
         ingress(solver),
         http_route(solver),
         service_monitor(solver, absent=absent),
-        prometheus_rule(solver, absent=absent),
+        prometheus_rule(solver, absent=absent, runbooks_url=runbooks_url),
         dashboards(solver),
         exam_summary(solver, last_exam),
         *backup.objects(solver, operator_image=operator_image),

@@ -38,6 +38,11 @@ class Burn(NamedTuple):
     short: str
     severity: str
 
+    @property
+    def days(self) -> float:
+        """How long the whole budget lasts at this rate."""
+        return round(30 / self.rate, 1)
+
 
 BURNS = (
     Burn(14.4, "1h", "5m", "critical"),
@@ -50,8 +55,13 @@ BASELINE = "30d"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-def prometheus_rule(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Manifest | None:
-    """Return the recording rules and alerts of a solver, or None if they are off."""
+def prometheus_rule(
+    solver: MCQSolver, *, absent: Collection[Kind] = (), runbooks_url: str = ""
+) -> Manifest | None:
+    """Return the recording rules and alerts of a solver, or None if they are off.
+
+    The alerts link to their pages below `runbooks_url`; without it they name the pages' paths in this repository.
+    """
     alerts = solver.spec.monitoring.alerts
     if not is_on(alerts.enabled, PROMETHEUS_RULE, absent=absent):
         return None
@@ -66,7 +76,12 @@ def prometheus_rule(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Mani
                     "name": "mcqsolver.recordings",
                     "rules": [_labelled(each, labels) for each in _records(solver)],
                 },
-                {"name": "mcqsolver.alerts", "rules": [_labelled(each, labels) for each in _alerts(solver)]},
+                {
+                    "name": "mcqsolver.alerts",
+                    "rules": [
+                        _labelled(_with_runbook(each, runbooks_url), labels) for each in _alerts(solver)
+                    ],
+                },
             ]
         },
     )
@@ -74,6 +89,12 @@ def prometheus_rule(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Mani
 
 def _labelled(rule: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     return {**rule, "labels": {**rule.get("labels", {}), **labels}}
+
+
+def _with_runbook(rule: dict[str, Any], url: str) -> dict[str, Any]:
+    page = f"{names.RUNBOOKS}/{rule['alert']}.md"
+    address = f"{url.rstrip('/')}/{page}" if url else page
+    return {**rule, "annotations": {**rule["annotations"], "runbook_url": address}}
 
 
 def _records(solver: MCQSolver) -> Iterator[dict[str, Any]]:
@@ -217,7 +238,8 @@ def _burn_alerts(
             f"{long} > {bound} and {short} > {bound}",
             lasting="2m",
             severity=burn.severity,
-            summary=f"{summary}: the 30-day budget burns {burn.rate:g} times too fast, for {burn.long}",
+            summary=f"{summary}: at the rate of the last {burn.long}, the 30-day budget lasts less than"
+            f" {burn.days:g} days",
             labels={"window": burn.long},
         )
 
@@ -236,7 +258,7 @@ def _alert(
         "expr": expression,
         "for": lasting,
         "labels": {"severity": severity, **(labels or {})},
-        "annotations": {"summary": summary, "runbook_url": f"{names.RUNBOOKS}/{name}"},
+        "annotations": {"summary": summary},
     }
 
 

@@ -263,6 +263,7 @@ def _queue(
         images=settings.images,
         operator_image=settings.image,
         operator_namespace=settings.home,
+        runbooks_url=settings.runbooks_url,
         now=lambda: datetime.now(UTC),
     )
     queue = WorkQueue(

@@ -26,6 +26,13 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_creates_them() -> Non
     )
 
 
+def test_alerts_link_to_the_runbooks_at_the_configured_address() -> None:
+    done = run_operator("check", str(SAMPLE), MCQ_OPERATOR_RUNBOOKS_URL="https://git.example.com/mcq/main")
+    [rule] = [each for each in yaml.safe_load_all(done.stdout) if each["kind"] == "PrometheusRule"]
+    links = {each["annotations"]["runbook_url"] for each in rule["spec"]["groups"][1]["rules"]}
+    assert "https://git.example.com/mcq/main/docs/operations/MCQSolverNoReadyReplica.md" in links
+
+
 def test_several_solvers_may_come_from_standard_input() -> None:
     manifest = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: %s}\n"
     done = run_operator("check", "-", stdin=manifest % "a" + "---\n" + manifest % "b")
