@@ -10,18 +10,19 @@ from tests.operator.support import solver
 from mcq_operator.desired.alerts import prometheus_rule
 
 ROOT = Path(__file__).resolve().parents[2]
+MONITORING = ROOT / "monitoring"
 PAGES = ROOT / "docs/operations"
 
 
 def alerts(*, runbooks_url: str = "") -> list[dict[str, Any]]:
-    """Return the alerts of a solver, with this setting of the operator, and those of monitoring/operator."""
+    """Return the alerts of a solver, with this setting of the operator, of the operator and of the stack."""
     spec = {"monitoring": {"alerts": {"enabled": True}}}
     solver_rule = prometheus_rule(solver(spec), runbooks_url=runbooks_url)
     assert solver_rule is not None
-    operator_rule = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
+    written = ("operator/prometheusrule.yaml", "stack/alerts.yaml")
     rules = [
         rule
-        for resource in (solver_rule, operator_rule)
+        for resource in (solver_rule, *(yaml.safe_load((MONITORING / file).read_text()) for file in written))
         for group in resource["spec"]["groups"]
         for rule in group["rules"]
     ]

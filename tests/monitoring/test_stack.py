@@ -54,8 +54,51 @@ def environment(pod: dict[str, Any], container: str) -> dict[str, str]:
     return {each["name"]: each["value"] for each in match["env"] if "value" in each}
 
 
+def test_the_stack_brings_its_namespace_and_no_other(manifests: list[dict[str, Any]]) -> None:
+    """The operator's objects are in the operator's namespace, which its installation creates."""
+    created = {each["metadata"]["name"] for each in manifests if each["kind"] == "Namespace"}
+    used = {each["metadata"].get("namespace") for each in manifests} - {None}
+    assert created == {"monitoring"}
+    assert used == {"monitoring", "mcq-operator-system"}
+
+
 def test_alertmanager_accepts_its_configuration(tools: Tools) -> None:
     run(tools.binary("alertmanager", "amtool"), "check-config", ROUTES)
+
+
+@pytest.mark.parametrize("alert", ["MCQSolverNoReadyReplica", "Watchdog"])
+def test_alerts_go_to_the_webhook_of_a_secret_that_may_come_later(
+    tools: Tools, manifests: list[dict[str, Any]], alert: str
+) -> None:
+    routes = ("config", "routes", "test", f"--config.file={ROUTES}", f"alertname={alert}")
+    receiver = run(tools.binary("alertmanager", "amtool"), *routes).strip()
+    configuration = {each["name"]: each for each in yaml.safe_load(ROUTES.read_text())["receivers"]}
+    [webhook] = configuration[receiver]["webhook_configs"]
+    spec = manifest_of(manifests, "Alertmanager", "mcq")["spec"]
+    [mount] = spec["volumeMounts"]
+    assert webhook["url_file"] == f"{mount['mountPath']}/url"
+    secret = {"secretName": "alertmanager-webhook", "optional": True}
+    assert spec["volumes"] == [{"name": mount["name"], "secret": secret}]
+
+
+def test_prometheus_scrapes_every_program_of_the_stack(manifests: list[dict[str, Any]]) -> None:
+    """The policies let Prometheus in, and the scraped ports exist."""
+    monitors = {
+        each["metadata"]["name"]: each["spec"]["endpoints"][0]["port"]
+        for each in manifests
+        if each["kind"] == "ServiceMonitor" and each["metadata"]["namespace"] == "monitoring"
+    }
+    # prometheus-operator's own port, and that of the Services that it creates.
+    ports = {"prometheus": "web", "alertmanager": "web", "prometheus-operator": "http"}
+    for name in ("jaeger", "grafana"):
+        named = {port["name"] for port in manifest_of(manifests, "Service", name)["spec"]["ports"]}
+        ports[name] = monitors[name] if monitors[name] in named else ""
+    assert monitors == ports
+    policies = [each for each in manifests if each["kind"] == "NetworkPolicy"]
+    assert {each["metadata"]["name"] for each in policies} == monitors.keys() - {"prometheus-operator"}
+    for policy in policies:
+        peers = [peer for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+        assert {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}} in peers
 
 
 def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -> None:
