@@ -77,7 +77,7 @@ images: .venv/.ready ## build the images; image-operator, image-service and imag
 image-operator image-service image-service-torch: .venv/.ready
 	@$(PYTHON) -m hack.images $(@:image-%=%)
 
-monitoring: .venv/.ready ## after demo or deploy: install Prometheus, Alertmanager, Jaeger and Grafana for the operator and its solvers
+monitoring: .venv/.ready ## after demo or deploy: install Prometheus, Alertmanager, Jaeger and Grafana for the operator and its solvers [GRAFANA_HOST=]
 	@$(PYTHON) -m hack.monitoring
 
 compose: .venv/.ready ## run compose.yaml; images that can't be pulled are built here

@@ -16,7 +16,7 @@ import time
 from hack.ask import PATH, QUESTION, ask, render
 from hack.deploy import FAILURES, deploy, seed_model
 from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
-from hack.monitoring import PAGES, monitoring, requested
+from hack.monitoring import monitoring, page, requested
 from hack.toolchain.progress import Progress
 
 READY_SECONDS = 900
@@ -46,8 +46,10 @@ def demo(progress: Progress) -> None:
     print(deployed.kubectl("--namespace", namespace, "get", "mcqsolver", name))
     print(f"URL:       {url}")
     if monitored:
-        print(f"trace:     {PAGES['jaeger']}/trace/{answer['trace_id']}")
-        print(f"metrics:   {PAGES['prometheus']}/alerts and {PAGES['alertmanager']}")
+        trace = f"/trace/{answer['trace_id']}"
+        print(f"trace:     {page(deployed, 'jaeger', trace)}")
+        print(f"metrics:   {page(deployed, 'prometheus', '/alerts')}")
+        print(f"alerts:    {page(deployed, 'alertmanager')}")
     print(
         f"kubectl:   export KUBECONFIG={deployed.provider.kubeconfig()}; {deployed.provider.kubectl()} get mcq"
     )

@@ -2,7 +2,8 @@
 
 A kind cluster without public images gets images built from the programs' Go modules. Grafana is not a Go module and is
 omitted there. For another cluster without public registries, MONITORING_IMAGES names a JSON file of
-{public image: its copy by digest}; parts without a copy are omitted.
+{public image: its copy by digest}; parts without a copy are omitted. GRAFANA_HOST adds an Ingress for Grafana, which
+asks for a password; no other part has an Ingress.
 """
 
 from __future__ import annotations
@@ -33,9 +34,22 @@ if TYPE_CHECKING:
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
 NAMESPACE = "monitoring"
-PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
-GRAFANA_LOGIN = """http://grafana.localhost:8080, user admin, password:
+PAGES = {
+    # page: its Service and port
+    "prometheus": ("prometheus-operated", 9090),
+    "alertmanager": ("alertmanager-operated", 9093),
+    "jaeger": ("jaeger", 16686),
+    "grafana": ("grafana", 3000),
+}
+GRAFANA_LOGIN = """The user of Grafana is admin, the password:
 kubectl -n monitoring get secret grafana -o go-template='{{.data.password | base64decode}}'"""
+RECEIVER = "alertmanager-webhook"
+"""The Secret with the address that gets the alerts."""
+NO_RECEIVER = f"""Alerts go to nobody yet. Send them to a webhook:
+kubectl -n monitoring create secret generic {RECEIVER} --from-literal=url=https://..."""
+OPERATOR = "prometheus-operator"
+"""The name of our Deployment of prometheus-operator."""
+OPERATOR_IMAGE = re.compile("/prometheus-operator[:@]")
 IMAGES = (
     programs.PROMETHEUS_OPERATOR, programs.CONFIG_RELOADER, programs.PROMETHEUS, programs.ALERTMANAGER,
     programs.JAEGER,
@@ -66,28 +80,49 @@ def requested(environment: Mapping[str, str]) -> bool:
     return value in YES
 
 
-def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> bool:
+def monitoring(
+    deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES, grafana_host: str = ""
+) -> bool:
     """Install the stack; return True if Grafana is part of it. Raises one of FAILURES.
 
-    On a kind cluster without public images, `only` selects the parts by image.
+    On a kind cluster without public images, `only` selects the parts by image. With `grafana_host`, Grafana has an
+    Ingress.
     """
     images = _images(deployed.provider, only)
     kubectl = deployed.kubectl
-    with progress.step("install prometheus-operator"):
-        _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
-        wait_established(kubectl, [f"{kind}.monitoring.coreos.com" for kind in KINDS])
-        kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
     optional = [image for image in OPTIONAL if not images or image in images]
-    if GRAFANA in optional:
-        ensure_password(kubectl)
+    if grafana_host and GRAFANA not in optional:
+        message = f"GRAFANA_HOST={grafana_host} can't be used: there is no image of Grafana for this cluster."
+        raise SettingError(message)
+    if installed := _installed_operator(kubectl):
+        progress.say(f"The cluster has prometheus-operator: {installed}")
+    else:
+        with progress.step("install prometheus-operator"):
+            _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
+            wait_established(kubectl, [f"{kind}.monitoring.coreos.com" for kind in KINDS])
+            rollout = ("rollout", "status", f"deployment/{OPERATOR}", "--timeout=300s")
+            kubectl("-n", NAMESPACE, *rollout)
     parts = ["prometheus/mcq", *(OPTIONAL[image][0] for image in optional)]
     with progress.step(f"install {', '.join(parts)}"):
-        _apply(kubectl, "stack", **_stack(images))
+        _apply(kubectl, "stack", **_stack(images, grafana_host))
+        if GRAFANA in optional:
+            ensure_password(kubectl)
         for part in parts:
             kubectl("-n", NAMESPACE, "wait", part, "--for=condition=Available", "--timeout=300s")
     if isinstance(deployed.provider, KindCluster) and JAEGER in optional:
         deployed.provider.trace_requests()
     return GRAFANA in optional
+
+
+def _installed_operator(kubectl: Kubectl) -> str | None:
+    """Return the namespace and name of a prometheus-operator that is not the stack's: two would act on each object."""
+    deployments = json.loads(kubectl("get", "deployments", "--all-namespaces", "-o", "json"))["items"]
+    for each in deployments:
+        namespace, name = each["metadata"]["namespace"], each["metadata"]["name"]
+        images = [container["image"] for container in each["spec"]["template"]["spec"]["containers"]]
+        if (namespace, name) != (NAMESPACE, OPERATOR) and any(map(OPERATOR_IMAGE.search, images)):
+            return f"{namespace}/{name}"
+    return None
 
 
 def ensure_password(kubectl: Kubectl) -> None:
@@ -131,13 +166,17 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _stack(images: dict[str, str]) -> dict[str, Any]:
-    """Return the overlay of monitoring with its Ingresses; kustomize needs patches for custom resources' images."""
-    overlay = {"resources": _bases(MANIFESTS), "components": _bases(MANIFESTS / "ingress")}
+def _stack(images: dict[str, str], grafana_host: str = "") -> dict[str, Any]:
+    """Return the overlay of monitoring; kustomize needs patches for custom resources' images."""
+    overlay: dict[str, Any] = {"resources": _bases(MANIFESTS)}
+    patches = []
+    if grafana_host:
+        overlay["components"] = _bases(MANIFESTS / "ingress")
+        patches.append(_replace_patch("Ingress", "/spec/rules/0/host", grafana_host))
     if not images:
-        return overlay
+        return {**overlay, "patches": patches}
     custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER}
-    patches = [
+    patches += [
         _replace_patch(kind, "/spec/image", images[name]) for kind, name in custom.items() if name in images
     ]
     patches += [
@@ -179,17 +218,27 @@ def local_images(provider: KindCluster, only: Collection[str] = IMAGES) -> dict[
     return {reference.rpartition(":")[0]: provider.load(reference) for reference in only}
 
 
+def page(deployed: Deployed, name: str, path: str = "") -> str:
+    """Return the command that forwards a port of this machine to a page of the stack, and the page's address."""
+    service, port = PAGES[name]
+    kubectl = f"KUBECONFIG={deployed.provider.kubeconfig()} {deployed.provider.kubectl()}"
+    return f"{kubectl} -n {NAMESPACE} port-forward service/{service} {port}  # http://localhost:{port}{path}"
+
+
 def main() -> int:
     """Install the stack, or exit with the error."""
     progress = Progress()
     try:
         provider = choose(progress)
         deployed = Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
-        grafana = monitoring(deployed, progress)
+        grafana = monitoring(deployed, progress, grafana_host=os.environ.get("GRAFANA_HOST", ""))
+        search = ("get", "secret", RECEIVER, "--ignore-not-found", "-o", "name")
+        receiver = deployed.kubectl("-n", NAMESPACE, *search)
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print("\n".join([*PAGES.values(), *([GRAFANA_LOGIN] if grafana else [])]))
+    pages = [page(deployed, name) for name in PAGES if grafana or name != "grafana"]
+    print("\n".join([*pages, *([GRAFANA_LOGIN] if grafana else []), *([] if receiver else [NO_RECEIVER])]))
     return 0
 
 

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from delivery.errors import VerificationError
-from delivery.verify import Verification
+from delivery.verify import JAEGER, PROMETHEUS, Verification
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from hack.deploy import seed_model
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
-INGRESS = "http://127.0.0.1:8080"
 NAMESPACE = "mcq-monitoring"
 NAME = "watched"
 HOST = "watched.localhost"
@@ -50,19 +50,20 @@ REQUESTS: list[dict[str, Any]] = [
     {"mode": "answer", "min_confidence": 1},
 ]
 EXAM_QUESTIONS = 4
+PAGES: dict[tuple[str, str], str] = {}
+"""The forwarded address of each Service of the stack, while it is installed: it has no Ingress."""
 
 
-def fetch(host: str, path: str) -> Any:
-    """Return a JSON page of the stack, through the Ingress."""
-    request = urllib.request.Request(INGRESS + path, headers={"Host": host})
-    with urllib.request.urlopen(request, timeout=30) as response:
+def fetch(service: tuple[str, str], path: str) -> Any:
+    """Return a JSON page of a Service of the stack."""
+    with urllib.request.urlopen(PAGES[service] + path, timeout=30) as response:
         return json.load(response)
 
 
 def query(expression: str) -> list[dict[str, Any]]:
     """Return Prometheus's answer, without series that are not numbers."""
     path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    return numbers(fetch("prometheus.localhost", path))
+    return numbers(fetch(PROMETHEUS, path))
 
 
 @dataclass
@@ -121,7 +122,10 @@ def stack(deployed: Deployed) -> Iterator[Kubectl]:
     often = [{"op": "replace", "path": "/spec/endpoints/0/interval", "value": "2s"}]
     patch = ["--type=json", "--patch", json.dumps(often)]
     kubectl("-n", "mcq-operator-system", "patch", "servicemonitor", "mcq-operator", *patch)
-    yield kubectl
+    with ExitStack() as forwards:
+        for service in (PROMETHEUS, JAEGER):
+            PAGES[service] = forwards.enter_context(kubectl.forward(STACK, *service))
+        yield kubectl
     kubectl("delete", "namespace", STACK, "--wait=false")
 
 
@@ -230,7 +234,7 @@ def test_panels_show_the_known_load(under_load: Kubectl) -> None:
 
 def test_every_rule_is_loaded_and_every_recording_has_data(under_load: Kubectl) -> None:
     def mine() -> list[dict[str, Any]]:
-        groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
+        groups = fetch(PROMETHEUS, "/api/v1/rules")["data"]["groups"]
         return [rule for group in groups if f"{NAMESPACE}-{NAME}" in group["file"] for rule in group["rules"]]
 
     eventually(
@@ -257,7 +261,7 @@ def test_every_rule_is_loaded_and_every_recording_has_data(under_load: Kubectl) 
 
 
 def test_the_operators_rules_are_loaded(under_load: Kubectl) -> None:
-    groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
+    groups = fetch(PROMETHEUS, "/api/v1/rules")["data"]["groups"]
     [group] = [group for group in groups if group["name"] == "mcq-operator.alerts"]
     assert {rule["state"] for rule in group["rules"]} == {"inactive"}
 
@@ -271,7 +275,7 @@ def test_an_exemplar_links_an_answers_trace(under_load: Kubectl) -> None:
         path = "/api/v1/query_exemplars?" + urllib.parse.urlencode(
             {"query": selector, "start": now - 300, "end": now}
         )
-        series = fetch("prometheus.localhost", path)["data"]
+        series = fetch(PROMETHEUS, path)["data"]
         return {exemplar["labels"]["trace_id"] for each in series for exemplar in each["exemplars"]}
 
     eventually(lambda: answer["trace_id"] in traces(), seconds=20, what="the exemplar is there")
@@ -293,7 +297,7 @@ def test_jaeger_has_the_complete_trace_of_an_answer(under_load: Kubectl) -> None
 
     def spans() -> list[Span]:
         try:
-            [trace] = fetch("jaeger.localhost", f"/api/traces/{answer['trace_id']}")["data"]
+            [trace] = fetch(JAEGER, f"/api/traces/{answer['trace_id']}")["data"]
         except urllib.error.HTTPError:  # not stored yet
             return []
         return [
@@ -320,7 +324,7 @@ def test_jaeger_has_the_complete_trace_of_an_answer(under_load: Kubectl) -> None
     [served] = [span for span in complete if span.service == NAME and "/api/v1/mcq/answer" in span.name]
     assert {services[parent] for parent in served.parents} == {"traefik"}
     # A step serves several questions, so it has its own trace with links to theirs.
-    batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
+    batches = fetch(JAEGER, f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
     linked = {ref["traceID"] for batch in batches for span in batch["spans"] for ref in span["references"]}
     assert answer["trace_id"] in linked
 
