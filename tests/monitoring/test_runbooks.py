@@ -1,10 +1,14 @@
 """Each alert has a runbook page, and its annotation links to the page."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hack.toolchain.tools import Tools
 from tests.operator.support import solver
 
 from mcq_operator.desired.alerts import prometheus_rule
@@ -49,6 +53,30 @@ def test_the_annotation_is_a_link_if_the_operator_knows_the_repositorys_address(
         if rule["alert"].startswith(("MCQSolver", "MCQExam"))
     }
     assert links == {name: f"https://git.example.com/mcq/main/docs/operations/{name}.md" for name in links}
+
+
+def test_an_overlay_of_the_documentation_makes_the_installed_alerts_links(
+    tools: Tools, tmp_path: Path
+) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/observability.md").read_text(), re.DOTALL)
+    [overlay] = [yaml.safe_load(block) for block in blocks if "replacements" in block]
+    assert overlay["resources"] == ["monitoring"]
+    overlay["resources"] = [os.path.relpath(MONITORING, tmp_path)]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    kubectl = [tools.binary("kubernetes", "kubectl"), "kustomize", tmp_path]
+    rendered = subprocess.run(kubectl, capture_output=True, text=True, check=True).stdout
+    objects = [*yaml.safe_load_all(rendered)]
+    assert "runbooks" not in {each["metadata"]["name"].partition("-")[0] for each in objects}
+    links = {
+        rule["alert"]: rule["annotations"]["runbook_url"]
+        for each in objects
+        if each["kind"] == "PrometheusRule"
+        for group in each["spec"]["groups"]
+        for rule in group["rules"]
+    }
+    assert {"MCQOperatorDown", "Watchdog"} <= links.keys()
+    address = "https://git.example.com/mcq-operator/blob/main/docs/operations"
+    assert links == {name: f"{address}/{name}.md" for name in links}
 
 
 def test_a_page_has_meaning_diagnosis_and_remedy() -> None:
