@@ -1,6 +1,7 @@
 """`make monitoring` exposes nothing without authentication, and leaves an installed prometheus-operator alone."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hack.deploy import Deployed
 from hack.errors import SettingError
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
+
+SIDECAR = "quay.io/kiwigrid/k8s-sidecar"
 
 
 class Cluster:
@@ -97,6 +100,19 @@ def test_a_host_for_a_grafana_that_is_left_out_is_refused(
     monkeypatch.setenv("MONITORING_IMAGES", str(copies))
     with pytest.raises(SettingError, match=r"GRAFANA_HOST=grafana\.example\.com can't be used"):
         installed(program, grafana_host="grafana.example.com")
+
+
+def test_copies_of_the_images_replace_those_that_are_pinned_by_digest(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = (monitoring.PROMETHEUS, monitoring.ALERTMANAGER, monitoring.JAEGER, monitoring.GRAFANA, SIDECAR)
+    copies = {name: f"registry.example.com/{name.rpartition('/')[2]}@sha256:{'1' * 64}" for name in public}
+    file = tmp_path / "images.json"
+    file.write_text(json.dumps(copies))
+    monkeypatch.setenv("MONITORING_IMAGES", str(file))
+    applied = installed(program, ("elsewhere", "x", "example.com/prometheus-operator:v0.91.0"))["stack"]
+    used = {image for each in applied for image in re.findall(r"image': '([^']+)", str(each))}
+    assert used == {*copies.values()}
 
 
 @pytest.mark.parametrize(

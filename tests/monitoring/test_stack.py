@@ -29,6 +29,19 @@ def run(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def pinned(name: str) -> list[dict[str, str]]:
+    """Return the images that a kustomization pins."""
+    images: list[dict[str, str]] = yaml.safe_load((MONITORING / name / "kustomization.yaml").read_text())[
+        "images"
+    ]
+    return images
+
+
+def tag_of(image: dict[str, str]) -> str:
+    """Return the tag of a pinned image, without its digest."""
+    return image["newTag"].partition("@")[0]
+
+
 @pytest.fixture(scope="module")
 def manifests(tools: Tools) -> list[dict[str, Any]]:
     """Return the objects of `kubectl apply -k monitoring`."""
@@ -103,12 +116,11 @@ def test_prometheus_scrapes_every_program_of_the_stack(manifests: list[dict[str,
 
 def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -> None:
     """The kustomization pins the version that the resources are written for."""
-    pinned = yaml.safe_load((MONITORING / "stack/kustomization.yaml").read_text())["images"]
-    tags = {image["newName"]: image["newTag"] for image in pinned}
+    tags = {image["newName"]: tag_of(image) for image in pinned("stack")}
     named = [each for each in manifests if "image" in each.get("spec", {})]
     assert {each["kind"] for each in named} == {"Prometheus", "Alertmanager"}
     for each in named:
-        name, _, tag = each["spec"]["image"].partition(":")
+        name, _, tag = each["spec"]["image"].partition("@")[0].partition(":")
         assert tags[name] == tag == each["spec"]["version"]
     for program in ("alertmanager", "jaeger"):
         [tag] = [tag for name, tag in tags.items() if name.endswith(f"/{program}")]
@@ -118,10 +130,29 @@ def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -
     for reference in (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER):
         name, _, tag = reference.rpartition(":")
         assert tags[name] == tag
-    [adapter] = yaml.safe_load((MONITORING / "prometheus-adapter/kustomization.yaml").read_text())["images"]
+    [adapter] = pinned("prometheus-adapter")
     pins = (MODULES / "prometheus-adapter/go.mod").read_text()
-    assert f"sigs.k8s.io/prometheus-adapter {adapter['newTag']}" in pins
-    assert programs.PROMETHEUS_ADAPTER.endswith(f":{adapter['newTag']}")
+    assert f"sigs.k8s.io/prometheus-adapter {tag_of(adapter)}" in pins
+    assert programs.PROMETHEUS_ADAPTER.endswith(f":{tag_of(adapter)}")
+
+
+def test_prometheus_operators_images_are_those_of_its_release() -> None:
+    text = (MONITORING / "prometheus-operator/kustomization.yaml").read_text()
+    [release] = re.findall(r"\?ref=(\S+)", text)
+    [operator] = pinned("prometheus-operator")
+    reloader = re.findall(r"/prometheus-config-reloader:(\S+)@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert [tag_of(operator), *reloader] == [release, release]
+
+
+def test_images_are_pinned_by_digest() -> None:
+    """Where the digest is not known yet, Renovate adds it."""
+    images = [
+        image for name in ("stack", "prometheus-adapter", "prometheus-operator") for image in pinned(name)
+    ]
+    undigested = {
+        image["name"] for image in images if not re.fullmatch(r"[^@]+@sha256:[0-9a-f]{64}", image["newTag"])
+    }
+    assert undigested <= {"prometheus", "jaeger"}
 
 
 def test_every_pod_has_limits_and_an_unprivileged_user(manifests: list[dict[str, Any]]) -> None:
