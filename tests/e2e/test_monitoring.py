@@ -266,6 +266,20 @@ def test_the_operators_rules_are_loaded(under_load: Kubectl) -> None:
     assert {rule["state"] for rule in group["rules"]} == {"inactive"}
 
 
+def test_the_stack_scrapes_itself_and_its_watchdog_reaches_the_receiver(
+    under_load: Kubectl, receiver: Receiver
+) -> None:
+    jobs = {"prometheus-operated", "alertmanager-operated", "jaeger", "prometheus-operator"}
+    eventually(
+        lambda: {each["metric"]["job"] for each in query(f'up{{namespace="{STACK}"}} == 1')} >= jobs,
+        seconds=90,
+        what="the stack's programs are scraped",
+    )
+    eventually(
+        lambda: receiver.received("Watchdog", severity="none"), seconds=120, what="the Watchdog is sent"
+    )
+
+
 def test_an_exemplar_links_an_answers_trace(under_load: Kubectl) -> None:
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})
     selector = f'mcq_answer_duration_seconds_bucket{{namespace="{NAMESPACE}",job="{NAME}"}}'
