@@ -63,7 +63,7 @@ def test_an_overlay_of_the_documentation_makes_the_installed_alerts_links(
     assert overlay["resources"] == ["monitoring"]
     overlay["resources"] = [os.path.relpath(MONITORING, tmp_path)]
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    kubectl = [tools.binary("kubernetes", "kubectl"), "kustomize", tmp_path]
+    kubectl: list[str | Path] = [tools.binary("kubernetes", "kubectl"), "kustomize", tmp_path]
     rendered = subprocess.run(kubectl, capture_output=True, text=True, check=True).stdout
     objects = [*yaml.safe_load_all(rendered)]
     assert "runbooks" not in {each["metadata"]["name"].partition("-")[0] for each in objects}
