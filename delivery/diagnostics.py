@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "build/diagnostics"
 LINES = "2000"
+SECONDS = 60.0
 
 
 def diagnostics(kubectl: Kubectl, namespaces: list[str], progress: Progress) -> Path:
@@ -55,7 +56,7 @@ def _save(kubectl: Kubectl, file: str, *arguments: str) -> str:
     path = FOLDER / file
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        output = kubectl(*arguments, timeout=60)
+        output = kubectl(*arguments, timeout=SECONDS)
     except KubectlError as error:
         path.write_text(f"kubectl {' '.join(arguments)}: {error}\n")
         return ""

@@ -17,6 +17,7 @@ from hack.kubectl import Kubectl, KubectlError
 from hack.monitoring import NAMESPACE as STACK
 
 from delivery.errors import VerificationError
+from mcq_operator.api import MCQSolver, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ ALERTMANAGER = ("alertmanager-operated", "web")
 JAEGER = ("jaeger", "query")
 # Spans of every answered question, in any mode.
 SPANS = {"admit", "prefill"}
+# Kubernetes keeps evicted and completed pods for a while.
+ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,14 @@ class Verification:
         """Check that every operator replica is available with the delivered image."""
         live = self._get(NAMESPACE, OPERATOR)
         image = live["spec"]["template"]["spec"]["containers"][0]["image"]
-        desired, available = live["spec"]["replicas"], live["status"].get("availableReplicas", 0)
+        desired, status = live["spec"]["replicas"], live["status"]
+        # During a roll-out the older revision's replicas are available, too.
+        available = min(status.get("availableReplicas", 0), status.get("updatedReplicas", 0))
         if image != self.images.operator:
             message = f"it runs {image}, not {self.images.operator}"
             raise VerificationError(message)
         if available != desired:
-            message = f"{available} of {desired} replicas are available"
+            message = f"{available} of {desired} replicas are updated and available"
             raise VerificationError(message)
         return f"{available} of {desired} replicas with {image}"
 
@@ -97,18 +102,22 @@ class Verification:
         return f"{live['status']['readyReplicas']} replicas of generation {generation}"
 
     def pods(self, solver: Solver) -> str:
-        """Check that every pod has the delivered image."""
-        image = self.images.replicas(self._get(solver.namespace, solver.resource))
-        selector = f"app.kubernetes.io/instance={solver.name}"
+        """Check that every replica that has not ended runs the delivered image."""
+        live = self._get(solver.namespace, solver.resource)
+        image = self.images.replicas(live)
+        selector = names.selector(MCQSolver.model_validate(live))
         pods = self._get(solver.namespace, "pods", "--selector", selector)["items"]
-        running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        digest = image.partition("@")[2]
+        running = [
+            pod
+            for pod in pods
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") not in ENDED
+        ]
         # Not the status's imageID: for an image in an index it may be the digest of either.
         others = [
             f"{pod['metadata']['name']} runs {container['image']}"
             for pod in running
             for container in pod["spec"]["containers"]
-            if not container["image"].endswith(digest)
+            if container["name"] == names.SERVICE_CONTAINER and not _same(container["image"], image)
         ]
         if others or not running:
             message = f"{', '.join(others) or 'there are no pods'}, not {image}"
@@ -163,7 +172,7 @@ class Verification:
         return self._eventually(find_spans)
 
     def alerts(self) -> str:
-        """Check that Alertmanager has no active critical alert."""
+        """Check that no critical alert of the operator or of the delivered solvers is active."""
         filters = {
             "active": "true",
             "silenced": "false",
@@ -171,12 +180,20 @@ class Verification:
             "filter": 'severity="critical"',
         }
         firing = self._page(ALERTMANAGER, "api/v2/alerts", **filters)
-        if firing:
-            descriptions = [
-                f"{a['labels']['alertname']}: {a['annotations'].get('summary', '')}" for a in firing
-            ]
+        descriptions = [
+            f"{alert['labels']['alertname']}: {alert['annotations'].get('summary', '')}"
+            for alert in firing
+            if self._concerns(alert["labels"])
+        ]
+        if descriptions:
             raise VerificationError("; ".join(descriptions))
         return "none"
+
+    def _concerns(self, labels: dict[str, str]) -> bool:
+        """Return True for the operator's alerts and the delivered solvers'; the cluster has other teams' too."""
+        subject = (labels.get("namespace"), labels.get("mcqsolver"))
+        delivered = {(solver.namespace, solver.name) for solver in self.solvers}
+        return labels["alertname"].startswith("MCQOperator") or subject in delivered
 
     def _ask(self, solver: Solver) -> dict[str, Any]:
         url = self.ingress_url or self._get(solver.namespace, solver.resource)["status"].get("url")
@@ -223,3 +240,9 @@ class Verification:
             self.kubectl("--namespace", namespace, "get", *what, "--output", "json")
         )
         return live
+
+
+def _same(running: str, delivered: str) -> bool:
+    """Return whether a container runs the image: compared by digest if it has one, since a mirror may rename it."""
+    _, at, digest = delivered.partition("@")
+    return running.endswith(at + digest) if at else running == delivered

@@ -47,12 +47,16 @@ class Kubectl:
     kubeconfig: Path
 
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 660) -> str:
-        """Run kubectl and return its stdout. Raises KubectlError with its output."""
-        done = subprocess.run(
-            [self.program, *arguments],
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
-            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        """Run kubectl and return its stdout. Raises KubectlError with its output, or after `timeout` seconds."""
+        try:
+            done = subprocess.run(
+                [self.program, *arguments],
+                env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+                input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            message = f"No answer in {timeout:g} s from kubectl {' '.join(arguments)}"
+            raise KubectlError(message) from error
         if done.returncode:
             raise KubectlError(done.stderr.strip() or done.stdout.strip())
         return done.stdout

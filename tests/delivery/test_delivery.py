@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from delivery import diagnostics
 from delivery import push as pushing
 from delivery import rollback as way_back
 from delivery.chart import package_chart, push_chart, write_chart
@@ -117,6 +118,21 @@ def test_rollback_without_a_previous_install_changes_nothing(
     way_back.rollback(UNREACHABLE, Progress())
 
     assert message in capsys.readouterr().err
+
+
+def test_diagnostics_go_on_after_a_part_that_times_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnostics, "FOLDER", tmp_path / "diagnostics")
+    monkeypatch.setattr(diagnostics, "SECONDS", 2.0)
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\ncase "$*" in *nodes*) exec sleep 60;; *) echo "printed for $*";; esac\n')
+    program.chmod(0o755)
+
+    folder = diagnostics.diagnostics(Kubectl(program, tmp_path / "none"), ["team"], Progress())
+
+    assert "No answer in 2 s" in (folder / "nodes.txt").read_text()
+    assert "printed for" in (folder / "team/events.txt").read_text()
 
 
 @pytest.fixture(scope="module")

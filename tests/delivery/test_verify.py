@@ -1,0 +1,133 @@
+"""Verify accepts a good release, and only a good one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from delivery.errors import VerificationError
+from delivery.verify import Verification
+from hack.installation import Images, Solver
+from hack.kubectl import KubectlError
+from hack.toolchain.progress import Progress
+
+if TYPE_CHECKING:
+    from hack.kubectl import Kubectl
+
+OPERATOR = "r.example.com/mcq-operator@sha256:" + "a" * 64
+SERVICE = "r.example.com/mcq-service@sha256:" + "b" * 64
+OTHER = "r.example.com/mcq-service@sha256:" + "c" * 64
+SOLVER = Solver("team", "demo")
+
+
+class Cluster:
+    """Answers `kubectl get` from the objects of one namespace, by name or by label."""
+
+    def __init__(self, *, image: str | None = None, pods: list[dict[str, Any]], **operator: int) -> None:
+        spec = {"model": {"uri": "hf://a/b"}, **({"image": image} if image else {})}
+        metadata = {"name": SOLVER.name, "namespace": SOLVER.namespace}
+        self.objects: dict[str, Any] = {
+            SOLVER.resource: {
+                "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "metadata": metadata, "spec": spec,
+            },
+            "deployment/mcq-operator": {
+                "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": OPERATOR}]}}},
+                "status": operator,
+            },
+        }  # fmt: skip
+        self.pods = pods
+
+    def __call__(self, *arguments: str, **_: Any) -> str:
+        if "pods" not in arguments:
+            return json.dumps(self.objects[arguments[arguments.index("get") + 1]])
+        wanted = dict(pair.split("=") for pair in arguments[arguments.index("--selector") + 1].split(","))
+        found = [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]
+        return json.dumps({"items": found})
+
+
+def pod(image: str, *, name: str = "mcq-solver", phase: str = "Running", **sidecars: str) -> dict[str, Any]:
+    """Return a Pod of the solver: a replica, or with another `name` label for example a backup."""
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": SOLVER.name}
+    own = {"service" if name == "mcq-solver" else "backup": image}
+    containers = [{"name": key, "image": value} for key, value in {**own, **sidecars}.items()]
+    return {
+        "metadata": {"name": f"{name}-1", "labels": labels},
+        "spec": {"containers": containers},
+        "status": {"phase": phase},
+    }
+
+
+def verification(cluster: Cluster) -> Verification:
+    return Verification(cast("Kubectl", cluster), Images(OPERATOR, SERVICE), [SOLVER], None, None, patience=0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(pod(OPERATOR, name="mcq-backup"), id="a backup"),
+        pytest.param(pod(OTHER, phase="Failed"), id="an evicted replica of the last release"),
+        pytest.param(pod(SERVICE, proxy="mesh/proxy:1"), id="a replica with a mesh's proxy"),
+        pytest.param(pod(SERVICE.replace("r.example.com", "mirror.example.com")), id="a replica by a mirror"),
+    ],
+)
+def test_only_the_service_of_replicas_must_run_the_delivered_image(other: dict[str, Any]) -> None:
+    assert SERVICE in verification(Cluster(pods=[pod(SERVICE), other])).pods(SOLVER)
+
+
+@pytest.mark.parametrize(
+    "pods", [[pod(OTHER)], [pod(SERVICE), pod(OTHER)], [], [pod(OPERATOR, name="mcq-backup")]]
+)
+def test_replicas_of_another_image_or_none_fail(pods: list[dict[str, Any]]) -> None:
+    with pytest.raises(VerificationError, match=f"not {SERVICE}"):
+        verification(Cluster(pods=pods)).pods(SOLVER)
+
+
+def test_a_solver_whose_image_is_a_tag_must_run_that_tag() -> None:
+    tagged = "r.example.com/own:1"
+    assert tagged in verification(Cluster(image=tagged, pods=[pod(tagged)])).pods(SOLVER)
+    for another in ("r.example.com/own:2", SERVICE):
+        with pytest.raises(VerificationError, match=f"runs {another}, not {tagged}"):
+            verification(Cluster(image=tagged, pods=[pod(another)])).pods(SOLVER)
+
+
+def test_replicas_of_an_older_operator_do_not_count() -> None:
+    during = {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 2}
+    with pytest.raises(VerificationError, match="1 of 2 replicas are updated and available"):
+        verification(Cluster(pods=[], **during)).operator()
+    assert verification(Cluster(pods=[], updatedReplicas=2, availableReplicas=2)).operator()
+
+
+@pytest.mark.parametrize(
+    ("labels", "blocks"),
+    [
+        ({"alertname": "MCQOperatorDown", "job": "mcq-operator"}, True),
+        ({"alertname": "MCQSolverNoReadyReplica", "namespace": "team", "mcqsolver": "demo"}, True),
+        ({"alertname": "MCQSolverNoReadyReplica", "namespace": "others", "mcqsolver": "demo"}, False),
+        ({"alertname": "MCQSolverNoReadyReplica", "namespace": "team", "mcqsolver": "old"}, False),
+        ({"alertname": "DatabaseDown", "namespace": "others"}, False),
+    ],
+)
+def test_only_alerts_about_the_delivery_block_it(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], *, blocks: bool
+) -> None:
+    alert = {"labels": labels, "annotations": {"summary": "It is down"}}
+    monkeypatch.setattr(Verification, "_page", lambda *_, **__: [alert])
+    check = verification(Cluster(pods=[]))
+    if not blocks:
+        assert check.alerts() == "none"
+        return
+    with pytest.raises(VerificationError, match=f"{labels['alertname']}: It is down"):
+        check.alerts()
+
+
+def test_a_check_that_gets_no_answer_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(*_: object) -> str:
+        raise KubectlError("No answer in 60 s")
+
+    monkeypatch.setattr(Verification, "operator", no_answer)
+    monkeypatch.setattr(Verification, "ready", lambda *_: "Ready")
+    monkeypatch.setattr(Verification, "answer", lambda *_: "B")
+    check = verification(Cluster(pods=[]))
+    with pytest.raises(VerificationError, match=r"(?s)operator: No answer.*there are no pods"):
+        check.run(Progress(quiet=True), monitoring=False)
