@@ -14,7 +14,7 @@ from hack.toolchain.progress import Progress
 
 from delivery.chart import write_chart
 from delivery.diagnostics import diagnostics
-from delivery.install import install
+from delivery.install import PREVIOUS, install
 from delivery.installer import write_installer
 from delivery.push import push
 from delivery.pushed_images import RECORD, read_images
@@ -38,6 +38,8 @@ def _sign(settings: Settings, progress: Progress) -> None:
 
 
 def _install(settings: Settings, progress: Progress) -> None:
+    # A failure before the install must not roll back the install before it.
+    PREVIOUS.unlink(missing_ok=True)
     kubectl = _kubectl(progress)
     install(kubectl, read_images(), settings.overlay, settings.solver, progress)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from hack.images.build import DIST
 from hack.installation import (
     NAMESPACE,
-    OPERATOR,
     Images,
     Solver,
     apply_solver,
@@ -19,11 +18,16 @@ from hack.installation import (
     wait_updated,
 )
 
+from delivery import inventory
+from delivery.installer import installer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hack.kubectl import Kubectl
     from hack.toolchain.progress import Progress
+
+    from delivery.inventory import Manifest
 
 PREVIOUS = DIST / "previous.json"
 
@@ -31,14 +35,22 @@ PREVIOUS = DIST / "previous.json"
 def install(
     kubectl: Kubectl, images: Images, overlay: Path, solver: Path, progress: Progress
 ) -> list[Solver]:
-    """Install these images and this solver, and wait until they are ready. Raises KubectlError, InstallError."""
-    PREVIOUS.unlink(missing_ok=True)
+    """Install these images and this solver, and wait until they are ready. Raises KubectlError, InstallError.
+
+    Objects of the last install that this overlay lacks are deleted.
+    """
     manifests = solvers_of(kubectl, solver)
-    record_previous(kubectl, manifests)
+    objects = inventory.references(installer(kubectl, images, overlay))
+    earlier = inventory.read_inventory(kubectl)
+    surplus = inventory.missing(earlier, objects)
+    record_previous(kubectl, [*objects, inventory.RECORD, *surplus], manifests)
     with progress.step("CRDs"):
         install_crds(kubectl)
     with progress.step(f"operator {images.operator}"):
         install_operator(kubectl, images, overlay)
+    with progress.step(f"prune: {', '.join(map(_title, surplus)) or 'nothing'}"):
+        inventory.delete(kubectl, surplus)
+        inventory.write_inventory(kubectl, objects)
     solvers = [apply_solver(kubectl, manifest) for manifest in manifests]
     for each, manifest in zip(solvers, manifests, strict=True):
         image = images.replicas(manifest)
@@ -47,37 +59,38 @@ def install(
     return solvers
 
 
-def record_previous(kubectl: Kubectl, manifests: list[dict[str, Any]]) -> None:
-    """Record the cluster's present state for rollback."""
-    output = kubectl("--namespace", NAMESPACE, "get", OPERATOR, "--ignore-not-found", "--output", "json")
-    operator = json.loads(output) if output else None
-    solvers = [_previous(kubectl, manifest) for manifest in manifests] if operator else []
+def record_previous(kubectl: Kubectl, objects: list[Manifest], manifests: list[Manifest]) -> None:
+    """Record the cluster's present state of these objects and solvers for rollback."""
+    found = [(each, inventory.live(kubectl, each)) for each in objects]
+    solvers = [(Solver.of(each), _previous(kubectl, each)) for each in manifests]
     record = {
-        "revision": operator["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
-        if operator
-        else None,
-        "image": operator["spec"]["template"]["spec"]["containers"][0]["image"] if operator else None,
-        "solvers": [solver for solver in solvers if solver],
+        "objects": [live for _, live in found if live],
+        "added": inventory.missing(objects, [each for each, live in found if live]),
+        "solvers": [live for _, live in solvers if live],
+        "added_solvers": [[each.namespace, each.name] for each, live in solvers if not live],
     }
     DIST.mkdir(parents=True, exist_ok=True)
+    PREVIOUS.unlink(missing_ok=True)
+    PREVIOUS.touch(mode=0o600)  # the objects of an overlay may include Secrets
     PREVIOUS.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def _previous(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any] | None:
+def operator_image(objects: list[Manifest]) -> str | None:
+    """Return the image of the operator among these objects; None if it is not one of them."""
+    for each in objects:
+        name, namespace = each["metadata"]["name"], each["metadata"].get("namespace")
+        if (each["kind"], namespace, name) == ("Deployment", NAMESPACE, "mcq-operator"):
+            image: str = each["spec"]["template"]["spec"]["containers"][0]["image"]
+            return image
+    return None
+
+
+def _title(each: Manifest) -> str:
+    return f"{each['kind']} {each['metadata']['name']}"
+
+
+def _previous(kubectl: Kubectl, manifest: Manifest) -> dict[str, Any] | None:
     """Return the solver's live manifest and image; None if it does not exist."""
     solver = Solver.of(manifest)
-    output = kubectl(
-        "--namespace", solver.namespace, "get", solver.resource, "--ignore-not-found", "--output", "json"
-    )
-    if not output:
-        return None
-    live = json.loads(output)
-    kept = ("name", "namespace", "labels", "annotations")
-    metadata = {key: value for key, value in live["metadata"].items() if key in kept}
-    applied = {
-        "apiVersion": live["apiVersion"],
-        "kind": live["kind"],
-        "metadata": metadata,
-        "spec": live["spec"],
-    }
-    return {"manifest": applied, "image": running_image(kubectl, solver)}
+    before = inventory.live(kubectl, manifest)
+    return {"manifest": before, "image": running_image(kubectl, solver)} if before else None

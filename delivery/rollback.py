@@ -1,15 +1,21 @@
-"""Roll back to the operator's previous revision and the solvers' previous manifests."""
+"""Roll back to the state before the last install: the operator's objects and the solvers."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from hack.installation import NAMESPACE, OPERATOR, apply_solver, wait_for_operator, wait_updated
+from hack.errors import InstallError
+from hack.installation import Solver, apply_solver, wait_for_operator, wait_updated
+from hack.kubectl import KubectlError
 
-from delivery.install import PREVIOUS
+from delivery import inventory
+from delivery.install import PREVIOUS, operator_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from hack.kubectl import Kubectl
     from hack.toolchain.progress import Progress
 
@@ -17,7 +23,7 @@ READY_SECONDS = 600
 
 
 def rollback(kubectl: Kubectl, progress: Progress) -> None:
-    """Undo the last install. Raises KubectlError or InstallError.
+    """Undo the last install. A part that fails does not stop the others. Raises InstallError with every failure.
 
     The CRDs stay: a newer CRD accepts older objects, and an older CRD could drop fields of stored objects.
     """
@@ -25,15 +31,46 @@ def rollback(kubectl: Kubectl, progress: Progress) -> None:
         progress.say("Nothing was installed: nothing to roll back.")
         return
     record = json.loads(PREVIOUS.read_text())
-    if record["revision"] is None:
+    if operator_image(record["objects"]) is None:
         progress.say("There was no operator before this one: it stays as it is, for you to inspect.")
         return
-    with progress.step(f"operator back to revision {record['revision']}, {record['image']}"):
-        undo = ("rollout", "undo", OPERATOR, f"--to-revision={record['revision']}")
-        kubectl("--namespace", NAMESPACE, *undo)
-        wait_for_operator(kubectl)
-    for before in record["solvers"]:
-        solver = apply_solver(kubectl, before["manifest"])
-        with progress.step(f"MCQSolver {solver.namespace}/{solver.name} is Ready with {before['image']}"):
-            wait_updated(kubectl, solver, before["image"], seconds=READY_SECONDS)
+    failures = []
+    for title, undo in _parts(kubectl, record):
+        try:
+            with progress.step(title):
+                undo()
+        except (KubectlError, InstallError) as error:
+            failures.append(f"{title}: {error}")
+    if failures:
+        raise InstallError("\n".join(["The rollback is incomplete:", *failures]))
     PREVIOUS.unlink()
+
+
+def _parts(kubectl: Kubectl, record: dict[str, Any]) -> Iterator[tuple[str, Callable[[], object]]]:
+    image = operator_image(record["objects"])
+    yield f"{len(record['objects'])} objects as before", partial(inventory.apply, kubectl, record["objects"])
+    yield f"{len(record['added'])} objects deleted", partial(inventory.delete, kubectl, record["added"])
+    yield f"operator back to {image}", partial(wait_for_operator, kubectl)
+    for before in record["solvers"]:
+        solver = Solver.of(before["manifest"])
+        yield (
+            f"MCQSolver {solver.namespace}/{solver.name} as before",
+            partial(apply_solver, kubectl, before["manifest"]),
+        )
+    for namespace, name in record["added_solvers"]:
+        solver = Solver(namespace, name)
+        yield f"MCQSolver {namespace}/{name} deleted", partial(_delete, kubectl, solver)
+    for before in record["solvers"]:
+        solver, image = Solver.of(before["manifest"]), before["image"]
+        if not image:  # it did not run before, either
+            continue
+        yield (
+            f"MCQSolver {solver.namespace}/{solver.name} is Ready with {image}",
+            partial(wait_updated, kubectl, solver, image, seconds=READY_SECONDS),
+        )
+
+
+def _delete(kubectl: Kubectl, solver: Solver) -> None:
+    kubectl(
+        "--namespace", solver.namespace, "delete", solver.resource, "--ignore-not-found", "--timeout=120s"
+    )

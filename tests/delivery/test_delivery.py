@@ -103,7 +103,10 @@ def test_a_solver_file_with_other_kinds_is_refused(tmp_path: Path, text: str) ->
     ("record", "message"),
     [
         (None, "nothing to roll back"),
-        ({"revision": None, "image": None, "solvers": []}, "There was no operator before this one"),
+        (
+            {"objects": [], "added": [], "solvers": [], "added_solvers": []},
+            "There was no operator before this one",
+        ),
     ],
 )
 def test_rollback_without_a_previous_install_changes_nothing(

@@ -24,7 +24,9 @@ SOLVER = Solver("team", "demo")
 class Cluster:
     """Answers `kubectl get` from the objects of one namespace, by name or by label."""
 
-    def __init__(self, *, image: str | None = None, pods: list[dict[str, Any]], **operator: int) -> None:
+    def __init__(
+        self, *, image: str | None = None, pods: list[dict[str, Any]], status: dict[str, int] | None = None
+    ) -> None:
         spec = {"model": {"uri": "hf://a/b"}, **({"image": image} if image else {})}
         metadata = {"name": SOLVER.name, "namespace": SOLVER.namespace}
         self.objects: dict[str, Any] = {
@@ -33,7 +35,7 @@ class Cluster:
             },
             "deployment/mcq-operator": {
                 "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": OPERATOR}]}}},
-                "status": operator,
+                "status": status or {},
             },
         }  # fmt: skip
         self.pods = pods
@@ -94,8 +96,8 @@ def test_a_solver_whose_image_is_a_tag_must_run_that_tag() -> None:
 def test_replicas_of_an_older_operator_do_not_count() -> None:
     during = {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 2}
     with pytest.raises(VerificationError, match="1 of 2 replicas are updated and available"):
-        verification(Cluster(pods=[], **during)).operator()
-    assert verification(Cluster(pods=[], updatedReplicas=2, availableReplicas=2)).operator()
+        verification(Cluster(pods=[], status=during)).operator()
+    assert verification(Cluster(pods=[], status={"updatedReplicas": 2, "availableReplicas": 2})).operator()
 
 
 @pytest.mark.parametrize(
