@@ -29,7 +29,7 @@ PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
-	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
+	parameters sbom scan push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
 	test-nodes test-ipv6 test-dual-stack test-autoscaling test-teardown chaos
 
@@ -94,8 +94,14 @@ model: .venv/.ready ## fetch and verify the model's weights, and convert them in
 
 # --- delivery: the Jenkinsfile's stages; CLUSTER=current means kubectl's current context ---
 
+parameters: .venv/.ready ## check the settings of the delivery, before anything is built
+	@$(PYTHON) -m delivery parameters
+
 sbom: .venv/.ready ## list the images' packages, as CycloneDX: dist/*.cdx.json
 	@$(PYTHON) -m hack.images.sbom
+
+scan: .venv/.ready ## scan those packages for known vulnerabilities: [OSV_DATABASE=URL|FOLDER] [SCAN_REQUIRED=1] [SCAN_IGNORE=ID,ID]
+	@$(PYTHON) -m delivery scan
 
 push: .venv/.ready ## push the images and record their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
 	@$(PYTHON) -m delivery push

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hack.cluster.providers import choose
 from hack.deploy import FAILURES
+from hack.images.sbom import sbom_paths
 from hack.installation import Solver, solvers_of
 from hack.kubectl import Kubectl
 from hack.toolchain.progress import Progress
@@ -16,15 +17,25 @@ from delivery.chart import write_chart
 from delivery.diagnostics import diagnostics
 from delivery.install import PREVIOUS, install
 from delivery.installer import write_installer
+from delivery.parameters import check_parameters
 from delivery.push import push
 from delivery.pushed_images import RECORD, read_images
 from delivery.rollback import rollback
+from delivery.scan import scan
 from delivery.settings import Settings
 from delivery.sign import PUBLIC_KEY, sign
 from delivery.verify import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def _parameters(settings: Settings, _: Progress) -> None:
+    print("\n".join(check_parameters(settings)))
+
+
+def _scan(settings: Settings, _: Progress) -> None:
+    print("\n".join(scan(settings, list(sbom_paths()))))
 
 
 def _push(settings: Settings, progress: Progress) -> None:
@@ -72,6 +83,8 @@ def _chart(_: Settings, __: Progress) -> None:
 
 
 STAGES: dict[str, Callable[[Settings, Progress], None]] = {
+    "parameters": _parameters,
+    "scan": _scan,
     "push": _push,
     "sign": _sign,
     "install": _install,

@@ -2,6 +2,7 @@
 
 InstallError
 ├── RecordError       a record of an earlier stage is missing or damaged
+├── ScanError         a package has a vulnerability with a fix, or nothing could be scanned
 └── VerificationError the deployment differs from the delivery
 """
 
@@ -10,6 +11,10 @@ from hack.errors import InstallError
 
 class RecordError(InstallError):
     """A record of an earlier stage is missing or damaged."""
+
+
+class ScanError(InstallError):
+    """A package has a vulnerability with a fix, or nothing could be scanned."""
 
 
 class VerificationError(InstallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING
 from hack.errors import SettingError
 from hack.git import revision
 from hack.installation import DEFAULT, MONITORED_SAMPLE, SAMPLE
-from hack.monitoring import requested
+from hack.monitoring import flag
 from hack.toolchain.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OVERLAYS = ROOT / "config/overlays"
+SAMPLED = ("", "dev")
+"""The environments that get a sample solver if SOLVER is empty."""
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,12 @@ class Settings:
 
     @property
     def tag(self) -> str:
-        """The tag of pushed images; by default the commit."""
-        return self._text("TAG") or revision(ROOT)[:12]
+        """The tag of pushed images; by default the commit. Raises SettingError if a registry would refuse it."""
+        tag = self._text("TAG") or revision(ROOT)[:12]
+        if not TAG.fullmatch(tag):
+            message = f"TAG={tag} is not a tag: use letters, digits, '_', '.' and '-', at most 128."
+            raise SettingError(message)
+        return tag
 
     @property
     def overlay(self) -> Path:
@@ -73,17 +81,40 @@ class Settings:
     @property
     def monitoring(self) -> bool:
         """True if the delivery includes the monitoring stack. Raises SettingError for an invalid value."""
-        return requested(self.environment)
+        return flag(self.environment, "MONITORING")
 
     @property
     def solver(self) -> Path:
-        """The file or kustomization of the MCQSolvers to apply; by default a sample, with monitoring if enabled.
-        Raises SettingError if it does not exist."""
-        path = Path(self._text("SOLVER") or (MONITORED_SAMPLE if self.monitoring else SAMPLE))
+        """The file or kustomization of the MCQSolvers to apply; for development by default a sample, with monitoring
+        if enabled. Raises SettingError if it does not exist."""
+        given, environment = self._text("SOLVER"), self._text("ENVIRONMENT")
+        if not given and environment not in SAMPLED:
+            message = f"Set SOLVER to a file with the MCQSolvers: ENVIRONMENT={environment} gets no sample."
+            raise SettingError(message)
+        path = Path(given or (MONITORED_SAMPLE if self.monitoring else SAMPLE))
         if not path.exists():
             message = f"SOLVER={path} does not exist."
             raise SettingError(message)
         return path
+
+    @property
+    def vulnerabilities(self) -> str:
+        """The OSV database for the scan, a URL or a folder; empty if there is none. Raises SettingError."""
+        database = self._text("OSV_DATABASE")
+        if database and not re.match(r"https?://", database) and not Path(database).is_dir():
+            message = f"OSV_DATABASE={database} is neither a URL nor a folder."
+            raise SettingError(message)
+        return database
+
+    @property
+    def scan_required(self) -> bool:
+        """True if a scan without a database fails. Raises SettingError for an invalid value."""
+        return flag(self.environment, "SCAN_REQUIRED")
+
+    @property
+    def scan_ignored(self) -> set[str]:
+        """The vulnerabilities that don't fail the scan, separated by commas or spaces."""
+        return set(re.findall(r"[^\s,]+", self._text("SCAN_IGNORE")))
 
     @property
     def ingress_url(self) -> str | None:

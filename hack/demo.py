@@ -16,7 +16,7 @@ import time
 from hack.ask import PATH, QUESTION, ask, render
 from hack.deploy import FAILURES, deploy, seed_model
 from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
-from hack.monitoring import monitoring, page, requested
+from hack.monitoring import flag, monitoring, page
 from hack.toolchain.progress import Progress
 
 READY_SECONDS = 900
@@ -27,7 +27,7 @@ def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
     deployed = deploy(progress)
-    monitored = requested(os.environ)
+    monitored = flag(os.environ, "MONITORING")
     if monitored:
         progress.say("Monitoring")
         monitoring(deployed, progress)

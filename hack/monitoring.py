@@ -71,11 +71,11 @@ YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
-def requested(environment: Mapping[str, str]) -> bool:
-    """Return True if MONITORING asks for the stack. Raises SettingError for an invalid value."""
-    value = environment.get("MONITORING", "").strip().lower()
+def flag(environment: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable is on. Raises SettingError for an invalid value."""
+    value = environment.get(name, "").strip().lower()
     if value not in (*YES, *NO):
-        message = f"MONITORING={value} is invalid: use 1 or 0."
+        message = f"{name}={value} is invalid: use 1 or 0."
         raise SettingError(message)
     return value in YES
 

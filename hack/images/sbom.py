@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "-file")
 
 
+def sbom_paths() -> dict[Path, str]:
+    """Return {path: image} for each image and platform in PLATFORMS. Raises ImageError."""
+    return {
+        DIST / f"mcq-{program}{suffix(platform)}.cdx.json": tag(program, platform)
+        for platform, program in product(target_platforms(), PROGRAMS)
+    }
+
+
 def write_sboms(progress: Progress) -> list[Path]:
     """Write one file per local image and platform in PLATFORMS, with its Debian and Python packages.
 
@@ -33,16 +41,13 @@ def write_sboms(progress: Progress) -> list[Path]:
     DIST.mkdir(exist_ok=True)
     # Disable syft's check for a newer release.
     os.environ["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
-    written = []
-    for platform, program in product(target_platforms(), PROGRAMS):
-        path = DIST / f"mcq-{program}{suffix(platform)}.cdx.json"
-        named = ("--source-name", f"mcq-{program}", "--source-version", version())
+    paths = sbom_paths()
+    for path, image in paths.items():
+        named = ("--source-name", image.partition(":")[0], "--source-version", version())
         output = ("--quiet", "--output", f"cyclonedx-json={path}")
         with progress.step(str(path.relative_to(ROOT))):
-            image = f"docker:{tag(program, platform)}"
-            quiet([str(tools.binary("syft")), "scan", image, *CATALOGERS, *named, *output])
-        written.append(path)
-    return written
+            quiet([str(tools.binary("syft")), "scan", f"docker:{image}", *CATALOGERS, *named, *output])
+    return list(paths)
 
 
 if __name__ == "__main__":

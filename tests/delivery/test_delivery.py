@@ -15,6 +15,7 @@ from delivery import push as pushing
 from delivery import rollback as way_back
 from delivery.chart import package_chart, push_chart, write_chart
 from delivery.errors import RecordError
+from delivery.parameters import check_parameters
 from delivery.push import login_file
 from delivery.pushed_images import read_images, write_images
 from delivery.settings import Settings
@@ -60,6 +61,13 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
         ),
         ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps is invalid: use 1 or 0"),
         ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml does not exist"),
+        (
+            "ENVIRONMENT",
+            "production",
+            "solver",
+            "Set SOLVER to a file .*: ENVIRONMENT=production gets no sample",
+        ),
+        ("TAG", "v1/two", "tag", "TAG=v1/two is not a tag"),
         ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is not a number of seconds"),
     ],
 )
@@ -68,6 +76,21 @@ def test_an_invalid_setting_is_refused_with_a_remedy(
 ) -> None:
     with pytest.raises(SettingError, match=message):
         getattr(Settings({name: value}), setting)
+
+
+def test_parameters_are_checked_without_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    good = {"REGISTRY": "r.example.com/mcq", "TAG": "1.2", "ENVIRONMENT": "dev"}
+    monkeypatch.setenv("PLATFORMS", "linux/amd64")
+    assert "ENVIRONMENT=dev" in check_parameters(Settings(good))
+    assert f"SOLVER={SAMPLE} (default/demo)" in check_parameters(Settings(good))
+    other = tmp_path / "pod.yaml"
+    other.write_text("kind: Pod\n")
+    for wrong in ({"REGISTRY": ""}, {"TAG": "a b"}, {"ENVIRONMENT": "production"}, {"SOLVER": str(other)}):
+        with pytest.raises(InstallError):
+            check_parameters(Settings(good | wrong))
+    monkeypatch.setenv("PLATFORMS", "linux/s390x")
+    with pytest.raises(ImageError):
+        check_parameters(Settings(good))
 
 
 def test_monitoring_accepts_jenkins_booleans(subtests: pytest.Subtests) -> None:
