@@ -43,7 +43,10 @@ class Job:
     """The agent's environment; the build gets no other variable of this process."""
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     """By id: {kind: file, content}, {kind: string, secret} or {kind: usernamePassword, username, password}."""
-    labels: tuple[str, ...] = ("mcq",)
+    labels: tuple[str, ...] = ("mcq", "mcq-untrusted")
+    """The labels of the agent: one machine has both here."""
+    approver: str | None = None
+    """The user who approves each `input`; without one the build is aborted there."""
 
     @property
     def workspace(self) -> Path:
@@ -63,6 +66,7 @@ class Job:
             "environment": self.environment,
             "credentials": self.credentials,
             "labels": list(self.labels),
+            "approver": self.approver,
         }
 
 

@@ -40,7 +40,7 @@ def local_job(
     credentials = {
         # The local registry accepts any login.
         "mcq-registry": {"kind": "usernamePassword", "username": "jenkins", "password": "not-looked-at"},
-        "mcq-kubeconfig": {"kind": "file", "content": cluster.kubeconfig().read_text()},
+        "mcq-kubeconfig-dev": {"kind": "file", "content": cluster.kubeconfig().read_text()},
         "mcq-cosign-key": {"kind": "file", "content": key},
         "mcq-cosign-password": {"kind": "string", "secret": password},
     }

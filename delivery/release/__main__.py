@@ -21,7 +21,8 @@ def main() -> int:
     """Release, or exit with the error that prevents it."""
     progress, tools = Progress(), Tools(CACHE, Progress())
     version = os.environ.get("VERSION", "")
-    settings = Settings({**os.environ, "TAG": version})
+    # A release is for every environment: its installer is config/default.
+    settings = Settings({**os.environ, "TAG": version, "ENVIRONMENT": ""})
     try:
         settings.registry  # noqa: B018 (raises early if it is not set)
         tools.build(["crdify", "helm", "kubernetes"])

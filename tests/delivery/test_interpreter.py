@@ -18,6 +18,7 @@ from tests.support.repositories import jenkinsfile, job, run_build
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+STEPS = "checkout, sh, input, junit, recordCoverage, archiveArtifacts, withCredentials"
 LOGIN = {"registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"}}
 JUNIT = '<testsuite tests="3" failures="{failures}" errors="0" skipped="1"/>'
 
@@ -184,8 +185,8 @@ pipeline {
         'line 32: unknown section of stages "parallel"',
         'line 14: unknown section of stage "input"',
         'line 16: unknown step "echo"',
-        "line 18: only a step can be here: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
-        "line 19: only a step can be here: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
+        f"line 18: only a step can be here: {STEPS}",
+        f"line 19: only a step can be here: {STEPS}",
         "line 17: sh has no argument returnStatus",
         "line 20: junit lacks testResults",
         "line 21: only these can be here: file, string, usernamePassword",
@@ -349,6 +350,38 @@ def test_publishing_a_missing_file_fails(tmp_path: Path, step: str, reason: str)
     assert reason in (build.reason or "")
 
 
+def test_an_input_is_answered_by_the_approver_of_the_job(tmp_path: Path) -> None:
+    files = {"Jenkinsfile": jenkinsfile(stage("Ask", "input 'Go?'", "input message: 'Sure?', ok: 'Yes'"))}
+
+    build = run_build(job(tmp_path, files, approver="Ada"))
+
+    assert [line for line in lines(build.log) if line in ("Go?", "Sure?", "Approved by Ada")] == [
+        "Go?", "Approved by Ada", "Sure?", "Approved by Ada",
+    ]  # fmt: skip
+
+
+def test_an_input_without_an_approver_aborts_the_build(tmp_path: Path) -> None:
+    files = {"Jenkinsfile": jenkinsfile(stage("Ask", "input 'Go?'") + "\n" + stage("Go", "sh 'echo went'"))}
+
+    build = run_build(job(tmp_path, files), result="ABORTED")
+
+    assert build.stages == {"Ask": "ABORTED", "Go": "SKIPPED"}
+    assert build.reason == "Rejected: nobody approves this job"
+
+
+def test_the_agent_and_the_environment_may_depend_on_the_build(tmp_path: Path) -> None:
+    sections = """
+    parameters { string(name: 'PLACE', description: 'a place') }
+    environment { PLACE = "${params.PLACE ?: env.HOUSE ?: 'nowhere'}" }"""
+    text = jenkinsfile(stage("Tell", "sh 'echo \"at $PLACE\"'"), sections=sections)
+    text = text.replace("'mcq'", "\"${env.BRANCH_NAME == 'main' ? 'ours' : 'theirs'}\"")
+
+    build = run_build(job(tmp_path, {"Jenkinsfile": text}, labels=("ours",), environment={"HOUSE": "home"}))
+
+    assert "at home" in lines(build.log)
+    assert build.stages == {"Tell": "SUCCESS"}
+
+
 def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path) -> None:
     # The shell's child process must end as well.
     stages = stage(
@@ -398,9 +431,13 @@ def test_a_build_that_waits_for_another_can_be_aborted(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(run_build, pipeline)
-        wait_for(pipeline.workspace / "busy")
-        second = terminated(pipeline, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build"))
-        (pipeline.workspace / "go").touch()
+        try:
+            wait_for(pipeline.workspace / "busy")
+            second = terminated(
+                pipeline, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build")
+            )
+        finally:
+            (pipeline.workspace / "go").touch()
 
     assert (first.result().result, second.result, second.stages) == ("SUCCESS", "ABORTED", {})
 
@@ -425,12 +462,14 @@ def test_builds_of_a_job_run_one_at_a_time(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(run_build, pipeline)
-        wait_for(pipeline.workspace / "busy")
-        second = pool.submit(run_build, pipeline)
-        wait_for(
-            pipeline.home / "jobs/test/builds/2/log", "Waiting: another build of this job is in progress"
-        )
-        (pipeline.workspace / "go").touch()
+        try:
+            wait_for(pipeline.workspace / "busy")
+            second = pool.submit(run_build, pipeline)
+            wait_for(
+                pipeline.home / "jobs/test/builds/2/log", "Waiting: another build of this job is in progress"
+            )
+        finally:
+            (pipeline.workspace / "go").touch()
 
     assert {first.result().result, second.result().result} == {"SUCCESS"}
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from delivery.release import __main__ as program
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
 from delivery.release.release import crds_at, prepare
+from hack.installation import DEFAULT
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
@@ -20,6 +22,8 @@ from tests.support.repositories import Repository
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from delivery.settings import Settings
 
 CRD = "mcq-operator.dev_mcqsolvers.yaml"
 DAY = date(2027, 1, 31)
@@ -177,3 +181,23 @@ def test_a_release_without_a_registry_does_nothing() -> None:
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert completed.returncode != 0
     assert "Set REGISTRY to the registry for the images" in completed.stderr
+
+
+def test_a_release_is_for_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[Settings] = []
+
+    def publish(settings: Settings, *_: object) -> Path:
+        received.append(settings)
+        return ROOT
+
+    for name, value in {"REGISTRY": "r.example.com", "ENVIRONMENT": "production", "TAG": "other"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VERSION", "1.2.3")
+    monkeypatch.setattr(program, "publish", publish)
+    monkeypatch.setattr(program, "prepare", lambda *_: None)
+    monkeypatch.setattr(Tools, "build", lambda *_: None)
+
+    assert program.main() == 0
+
+    (settings,) = received
+    assert (settings.overlay, settings.tag, settings.registry) == (DEFAULT, "1.2.3", "r.example.com")

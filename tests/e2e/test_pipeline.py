@@ -35,8 +35,8 @@ NAMESPACE = "mcq-pipeline"
 HOST = "delivered.localhost"
 SOLVER = "delivered.yaml"
 STAGES = {
-    "Checkout", "Build", "Operator image", "Service image", "Service image with torch", "Test", "Deliver", "Scan",
-    "Push", "Sign", "Release", "Deploy", "Monitor", "Verify",
+    "Checkout", "Parameters", "Build", "Operator image", "Service image", "Service image with torch", "Test",
+    "Deliver", "Scan", "Push", "Sign", "Release", "Deploy", "Monitor", "Verify",
 }  # fmt: skip
 # Run only a part of the suite: the whole suite would run this test again.
 QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}

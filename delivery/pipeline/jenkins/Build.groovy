@@ -101,10 +101,13 @@ class Build {
         if (errors) {
             throw new BuildFailure(errors.join('\n'))
         }
+        setEnvironment()
         model = Declarations.read(source, new Binding(scm: job.scm, env: environment, params: params))
         log.timestamps = model.options.containsKey('timestamps')
         setParameters()
-        setEnvironment()
+        if (model.environment) {
+            Declarations.within(model.environment, new Assignments(environment))
+        }
     }
 
     private void setParameters() {
@@ -121,12 +124,12 @@ class Build {
                 }
             }
             params[name] = facts.type == 'booleanParam' ? given as boolean : given as String ?: ''
+            environment[name] = params[name].toString()
         }
     }
 
     private void setEnvironment() {
         environment.putAll(job.environment)
-        environment.putAll(params.collectEntries { name, value -> [name, value.toString()] })
         environment.putAll([
             CI: 'true', JOB_NAME: job.name, BUILD_NUMBER: "$number".toString(), WORKSPACE: workspace.path,
             BUILD_TAG: "jenkins-$job.name-$number".toString(), GIT_COMMIT: job.scm.revision, BRANCH_NAME: job.branch,
@@ -134,9 +137,6 @@ class Build {
         if (job.changeRequest) {
             environment.CHANGE_ID = job.changeRequest.id
             environment.CHANGE_TARGET = job.changeRequest.target
-        }
-        if (model.environment) {
-            Declarations.within(model.environment, new Assignments(environment))
         }
     }
 

@@ -40,6 +40,7 @@ class Grammar {
     static final Map<String, Signature> STEPS = [
         checkout: takes(['scm'], ['scm']),
         sh: takes(['script', 'label'], ['script']),
+        input: takes(['message', 'ok'], ['message']),
         junit: takes(['testResults'], ['testResults']),
         recordCoverage: takes(['tools'], ['tools']),
         archiveArtifacts: takes(['artifacts', 'allowEmptyArchive', 'fingerprint'], ['artifacts']),

@@ -53,6 +53,20 @@ class Steps {
         }
     }
 
+    void input(String message) {
+        build.log.pipeline('input')
+        build.log.say(message)
+        if (!build.job.approver) {
+            build.abort('Rejected: nobody approves this job')
+            build.refuseIfAborted()
+        }
+        build.log.say("Approved by $build.job.approver")
+    }
+
+    void input(Map<String, String> step) {
+        input(step.message)
+    }
+
     void junit(String testResults) {
         build.log.pipeline('junit')
         build.log.say('Recording test results')
@@ -175,13 +189,14 @@ class Steps {
     }
 
     private Map<String, String> credential(Map<String, String> binding) {
-        Map<String, String> credential = build.job.credentials[binding.credentialsId]
+        String id = binding.credentialsId
+        Map<String, String> credential = build.job.credentials[id]
         if (credential == null) {
-            throw new BuildFailure("Could not find credentials entry with ID '$binding.credentialsId'")
+            throw new BuildFailure("Could not find credentials entry with ID '$id'")
         }
         if (credential.kind != binding.kind) {
             throw new BuildFailure(
-                "Credentials '$binding.credentialsId' is of type '$credential.kind' where '$binding.kind' was expected")
+                "Credentials '$id' is of type '$credential.kind' where '$binding.kind' was expected")
         }
         credential
     }

@@ -1,0 +1,140 @@
+"""The Jenkinsfile's own logic, with a make that only records its calls: order, agents, approval, rollback."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from delivery.pipeline.job import ChangeRequest
+from hack.toolchain.paths import ROOT
+from tests.support.repositories import job, run_build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delivery.pipeline.job import Build
+
+REGISTRY = "registry.example.com/mcq"
+# Targets in $FAIL fail. Others write the files that Jenkins publishes.
+MAKE = """\
+#!/bin/sh
+kubeconfig=${KUBECONFIG:+$(cat "$KUBECONFIG")}
+echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER cluster=$kubeconfig" >> "$CALLS"
+case " $FAIL " in *" $1 "*) exit 2 ;; esac
+mkdir -p dist build/reports/coverage
+echo '<testsuite tests="1" failures="0" errors="0" skipped="0"/>' > build/reports/a.xml
+echo '<coverage line-rate="0.9"/>' > build/reports/coverage/coverage.xml
+touch dist/images.json dist/mcq-operator.cdx.json dist/cosign.pub
+"""
+BUILDS = {"image-operator", "image-service", "image-service-torch"}
+SCANS = ["sbom", "scan"]
+PRODUCTION: dict[str, str | bool] = {"REGISTRY": REGISTRY, "ENVIRONMENT": "production", "SOLVER": "ours.yaml"}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The Jenkinsfile of this checkout, in a repository of its own."""
+
+    folder: Path
+
+    def build(self, result: str = "SUCCESS", *, fail: str = "", **settings: Any) -> Build:
+        """Run a build; the make targets in `fail` fail."""
+        programs = self.folder / "bin"
+        programs.mkdir()
+        (programs / "make").write_text(MAKE)
+        (programs / "make").chmod(0o755)
+        environment = {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "CALLS": str(self.folder / "calls"),
+            "FAIL": fail,
+            **settings.pop("environment", {}),
+        }
+        credentials = {
+            "mcq-registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"},
+            "mcq-kubeconfig-dev": {"kind": "file", "content": "dev"},
+            "mcq-kubeconfig-production": {"kind": "file", "content": "production"},
+        }
+        files = {"Jenkinsfile": (ROOT / "Jenkinsfile").read_text()}
+        pipeline = job(
+            self.folder, files, environment=environment, **{"credentials": credentials, **settings}
+        )
+        return run_build(pipeline, result=result)
+
+    @property
+    def calls(self) -> dict[str, str]:
+        """The calls of make in their order: {target: the environment that matters}."""
+        lines = (self.folder / "calls").read_text().splitlines()
+        return {target: rest for target, _, rest in (line.partition(" ") for line in lines)}
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    return Pipeline(tmp_path)
+
+
+def test_a_build_by_webhook_delivers_to_dev_and_the_registry_of_jenkins(pipeline: Pipeline) -> None:
+    build = pipeline.build(environment={"DELIVERY_REGISTRY": REGISTRY})
+
+    calls = list(pipeline.calls)
+    assert (calls[0], set(calls[1:4])) == ("parameters", BUILDS)
+    assert calls[4:] == ["test", *SCANS, "push", "install", "monitoring", "verify"]
+    assert all(f"REGISTRY={REGISTRY} ENVIRONMENT=dev SOLVER= " in rest for rest in pipeline.calls.values())
+    assert pipeline.calls["install"].endswith("cluster=dev")
+    assert build.stages["Approve"] == "SKIPPED"
+
+
+def test_invalid_parameters_fail_before_anything_is_built(pipeline: Pipeline) -> None:
+    pipeline.build("FAILURE", fail="parameters")
+    assert list(pipeline.calls) == ["parameters"]
+
+
+def test_production_is_installed_after_an_approval(pipeline: Pipeline) -> None:
+    build = pipeline.build(parameters=PRODUCTION, approver="Ada")
+    assert "Approved by Ada" in build.log
+    assert pipeline.calls["install"].endswith("cluster=production")
+
+
+def test_production_without_an_approval_stays_as_it_is(pipeline: Pipeline) -> None:
+    build = pipeline.build("ABORTED", parameters=PRODUCTION)
+    assert (build.stages["Approve"], build.stages["Release"]) == ("ABORTED", "SKIPPED")
+    assert list(pipeline.calls)[-1] == "push"
+
+
+@pytest.mark.parametrize("fail", ["install diagnostics", "verify diagnostics", "monitoring"])
+def test_a_release_that_fails_is_rolled_back_even_without_diagnostics(pipeline: Pipeline, fail: str) -> None:
+    build = pipeline.build("FAILURE", fail=fail, parameters={"REGISTRY": REGISTRY})
+    assert list(pipeline.calls)[-2:] == ["diagnostics", "rollback"]
+    assert pipeline.calls["rollback"].endswith("cluster=dev")
+    assert build.reason == "script returned exit code 2"
+
+
+def test_a_failed_scan_stops_the_build_before_the_push_and_keeps_the_sboms(pipeline: Pipeline) -> None:
+    build = pipeline.build("FAILURE", fail="scan", parameters={"REGISTRY": REGISTRY})
+    assert list(pipeline.calls)[-2:] == SCANS
+    assert (build.directory / "archive/dist/mcq-operator.cdx.json").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"branch": "PR-7", "change_request": ChangeRequest("7", "main", fork=False)},
+        {"branch": "topic"},
+    ],
+)
+def test_only_main_runs_on_the_agents_of_main(pipeline: Pipeline, settings: dict[str, Any]) -> None:
+    build = pipeline.build("FAILURE", labels=("mcq",), **settings)
+    assert build.reason == "There are no agents with the label 'mcq-untrusted', only with: mcq"
+
+
+def test_main_runs_on_no_agent_of_other_branches(pipeline: Pipeline) -> None:
+    build = pipeline.build("FAILURE", labels=("mcq-untrusted",))
+    assert build.reason == "There are no agents with the label 'mcq', only with: mcq-untrusted"
+
+
+def test_a_pull_request_ends_after_the_tests_without_a_credential(pipeline: Pipeline) -> None:
+    change = ChangeRequest("7", "main", fork=False)
+    build = pipeline.build(branch="PR-7", change_request=change, credentials={})
+    assert set(pipeline.calls) == {*BUILDS, "test"}
+    assert build.stages["Deliver"] == "SKIPPED"
