@@ -97,13 +97,7 @@ def apply(kubectl: Kubectl, manifests: list[Manifest]) -> None:
 
 
 def delete(kubectl: Kubectl, objects: list[Manifest]) -> None:
-    """Delete the objects that still exist."""
-    if objects:
-        kubectl(
-            "delete",
-            "--filename",
-            "-",
-            "--ignore-not-found",
-            "--timeout=120s",
-            stdin=yaml.safe_dump_all(objects),
-        )
+    """Delete the objects that exist. kubectl refuses to delete one whose kind no longer exists."""
+    doomed = [each for each in objects if live(kubectl, each)]
+    if doomed:
+        kubectl("delete", "--filename", "-", "--timeout=120s", stdin=yaml.safe_dump_all(doomed))

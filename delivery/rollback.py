@@ -48,18 +48,18 @@ def rollback(kubectl: Kubectl, progress: Progress) -> None:
 
 def _parts(kubectl: Kubectl, record: dict[str, Any]) -> Iterator[tuple[str, Callable[[], object]]]:
     image = operator_image(record["objects"])
-    yield f"{len(record['objects'])} objects as before", partial(inventory.apply, kubectl, record["objects"])
-    yield f"{len(record['added'])} objects deleted", partial(inventory.delete, kubectl, record["added"])
+    yield f"restore {len(record['objects'])} objects", partial(inventory.apply, kubectl, record["objects"])
+    yield f"delete {len(record['added'])} added objects", partial(inventory.delete, kubectl, record["added"])
     yield f"operator back to {image}", partial(wait_for_operator, kubectl)
     for before in record["solvers"]:
         solver = Solver.of(before["manifest"])
         yield (
-            f"MCQSolver {solver.namespace}/{solver.name} as before",
+            f"restore MCQSolver {solver.namespace}/{solver.name}",
             partial(apply_solver, kubectl, before["manifest"]),
         )
     for namespace, name in record["added_solvers"]:
         solver = Solver(namespace, name)
-        yield f"MCQSolver {namespace}/{name} deleted", partial(_delete, kubectl, solver)
+        yield f"delete the added MCQSolver {namespace}/{name}", partial(_delete, kubectl, solver)
     for before in record["solvers"]:
         solver, image = Solver.of(before["manifest"]), before["image"]
         if not image:  # it did not run before, either
