@@ -188,7 +188,7 @@ class DecisionRequest(BaseModel):
 def truth_question(instructions: str) -> str:
     """Return the question whether a statement is true; a question stays as it is.
 
-    The model calls most bare statements true, whatever they say (docs/calibration.md).
+    The model calls nine of ten bare statements true, whatever they say (docs/calibration.md).
     """
     return instructions if instructions.rstrip().endswith("?") else f"Is the following true? {instructions}"
 
