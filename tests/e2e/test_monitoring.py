@@ -217,8 +217,14 @@ def test_every_panel_of_every_dashboard_has_data(under_load: Kubectl) -> None:
         for title, expression in expressions(board)
     ]
     assert len(panels) > 40
-    empty = [f"{title}: {expression}" for title, expression in panels if not query(expression)]
-    assert empty == []
+
+    def all_have_data() -> bool:
+        empty = [f"{title}: {expression}" for title, expression in panels if not query(expression)]
+        print("without data:", *empty, sep="\n  ")
+        return not empty
+
+    # The operator checks its watches, which one panel shows, every five minutes.
+    eventually(all_have_data, seconds=400, what="every panel has data")
 
 
 def test_panels_show_the_known_load(under_load: Kubectl) -> None:
@@ -356,8 +362,7 @@ def test_the_alert_of_a_solver_without_a_replica_reaches_the_receiver(
     )
     assert not [alert for alert in receiver.alerts if alert["labels"].get("mcqsolver") == NAME]
     alert = next(each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica")
-    page = alert["annotations"]["runbook_url"].rpartition("/")[2]
-    assert (ROOT / f"docs/operations/{page}.md").exists()
+    assert (ROOT / alert["annotations"]["runbook_url"]).exists()
 
 
 def test_the_pipelines_verification_checks_targets_traces_and_alerts(under_load: Kubectl) -> None:
