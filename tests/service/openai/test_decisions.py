@@ -247,7 +247,7 @@ def test_a_conversation_is_read_as_text() -> None:
         (
             {"questions": [{**QUESTIONS[2], "levels": [{"label": "low"}] * 2}]},
             "questions.0",
-            "levels must have different labels: low occurs twice",
+            "levels must be unique: 'low' occurs twice",
         ),
         ({"model": "gpt-6-luna"}, None, f"serves {MODEL}"),
         ({"input": "long " * 9000}, "question", "must not be more than 4096"),

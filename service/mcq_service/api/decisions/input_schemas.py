@@ -20,16 +20,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class TextPart(_Part):
-    """A text of a client."""
-
-    type: Literal["input_text"]
+class _TextPart(_Part):
     text: Text
 
     @property
     def plain(self) -> str:
         """The part as the model reads it."""
         return self.text
+
+
+class TextPart(_TextPart):
+    """A text of a client."""
+
+    type: Literal["input_text"]
 
 
 class JSONPart(_Part):
@@ -59,16 +62,10 @@ class ImagePart(_Part):
         raise AssertionError("it is refused")
 
 
-class OutputPart(_Part):
+class OutputPart(_TextPart):
     """A text that an assistant has written."""
 
     type: Literal["output_text"]
-    text: Text
-
-    @property
-    def plain(self) -> str:
-        """The part as the model reads it."""
-        return self.text
 
 
 class RefusalPart(_Part):

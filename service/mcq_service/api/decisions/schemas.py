@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,9 @@ from mcq_service.api.decisions.input_schemas import (
 )
 from mcq_service.api.mcq.schemas import not_blank
 from mcq_service.api.openai.schemas import text_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_QUESTIONS = 400
 MAX_CHOICES = 255
@@ -93,15 +96,7 @@ class ChoiceQuestion(_Question):
 
     @model_validator(mode="after")
     def _choices_are_distinct(self) -> Self:
-        seen: set[tuple[type, str | bool]] = set()
-        for choice in self.choices:
-            if (key := (type(choice.value), choice.value)) in seen:
-                raise PydanticCustomError(
-                    "duplicate_choice",
-                    "choices must be unique: {value} occurs twice",
-                    {"value": repr(choice.value)},
-                )
-            seen.add(key)
+        _refuse_repeated("choices", [choice.value for choice in self.choices])
         return self
 
     @property
@@ -135,14 +130,7 @@ class ScoreQuestion(_Question):
 
     @model_validator(mode="after")
     def _levels_are_distinct(self) -> Self:
-        labels = [level.label for level in self.levels]
-        for index, label in enumerate(labels):
-            if label in labels[:index]:
-                raise PydanticCustomError(
-                    "duplicate_level",
-                    "levels must have different labels: {label} occurs twice",
-                    {"label": label},
-                )
+        _refuse_repeated("levels", [level.label for level in self.levels])
         return self
 
     @property
@@ -201,6 +189,15 @@ def truth_options(true: str | None = None, false: str | None = None) -> list[str
 def described(name: str, description: str | None) -> str:
     """Return an option with its description."""
     return f"{name}: {description}" if description else name
+
+
+def _refuse_repeated(field: str, values: Sequence[str | bool]) -> None:
+    seen: set[tuple[type, str | bool]] = set()
+    for value in values:
+        if (key := (type(value), value)) in seen:
+            details = {"field": field, "value": repr(value)}
+            raise PydanticCustomError("repeated", "{field} must be unique: {value} occurs twice", details)
+        seen.add(key)
 
 
 class _Answer(BaseModel):
