@@ -144,14 +144,17 @@ class Session:
     async def _scores(self, text: Text, share: Share, orders: Sequence[Sequence[int]]) -> list[list[float]]:
         """Score the letters with the choices in each of these orders; `text` has them in their own order."""
         own = list(range(len(self.labels)))
+        others = [order for order in orders if order != own]
+        if not others:
+            return [await text.score_labels(self.labels)]
+        if len(others) == len(orders):
+            return await self._scores_of(others, share)
         async with task_group() as group:
-            tasks = [group.create_task(text.score_labels(self.labels)) for order in orders if order == own]
-            others = group.create_task(self._scores_of([order for order in orders if order != own], share))
-        return [*(task.result() for task in tasks), *others.result()]
+            first = group.create_task(text.score_labels(self.labels))
+            rest = group.create_task(self._scores_of(others, share))
+        return [first.result(), *rest.result()]
 
     async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
-        if not orders:
-            return []
         shared = await self.texts.encode_shared(
             [render(self.question, self._form, order=order) for order in orders]
         )

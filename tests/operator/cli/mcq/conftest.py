@@ -1,6 +1,7 @@
 """The commands, without the environment's settings, and a cluster."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from tests.operator.support import serving, write_kubeconfig
 
 
 @pytest.fixture
-def commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """The programs `mcq` and `kubectl mcq`."""
+def commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+    """The programs `mcq` and `kubectl mcq`. Completion turns the process' logs off; the next test gets them back."""
     for name in "MCQ_URL", "MCQ_API_KEY_FILE", "NO_COLOR", "TERM":
         monkeypatch.delenv(name, raising=False)
-    return Commands(capsys)
+    yield Commands(capsys)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
