@@ -97,7 +97,7 @@ def apply(kubectl: Kubectl, manifests: list[Manifest]) -> None:
 
 
 def delete(kubectl: Kubectl, objects: list[Manifest]) -> None:
-    """Delete the objects that exist. kubectl refuses to delete one whose kind no longer exists."""
+    """Delete the objects that exist. For a kind that no longer exists, kubectl would fail."""
     doomed = [each for each in objects if live(kubectl, each)]
     if doomed:
         kubectl("delete", "--filename", "-", "--timeout=120s", stdin=yaml.safe_dump_all(doomed))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Event = Decision | ReasoningDelta | Answer
 
 MAX_CHARACTERS = 4 * 1024 * 1024
-"""The largest batch: its questions and choices, counted once for each time they are read.
+"""The largest batch, also of typed questions: its questions and choices, counted once for each time they are read.
 
 A request body without rotations has at most this many.
 """

@@ -6,6 +6,7 @@ that no preference for a letter remains: predicates have no calibration of their
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcq_service.api.mcq.schemas import Option, Usage
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import choice_probabilities, orders_of
+from mcq_service.mcq.service import MAX_CHARACTERS
 from mcq_service.prompts import render_about
 from mcq_service.runtime.task_group import gather
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 MODE = "decide"
 """The mode in metrics."""
-MAX_CHARACTERS = 4 * 1024 * 1024
-"""The largest request: its questions and options, counted once for each time they are read."""
 _OPERATION = "text_completion"
 
 
@@ -80,8 +80,9 @@ class TypedQuestions:
         Raises RequestTooLarge, PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
         """
         started = self._clock()
-        asked, prompts = self._prompts(state, questions)
         async with self._admission.deadline():
+            # In a thread: there may be 100,000 options.
+            asked, prompts = await asyncio.to_thread(self._prompts, state, questions)
             shared = await self._texts.encode_shared(prompts)
             with self._admission.admit(shared.size, writes=False) as slot:
                 with self._tracing.span("admit"):

@@ -32,6 +32,8 @@ from mcq_service.mcq.decision import certainty, expected_level
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mcq_service.mcq import TypedAnswers
+
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=JSONRoute)
 
 
@@ -42,10 +44,22 @@ async def decisions(request: Request, body: DecisionRequest, backend: BackendDep
     check_model(body.model, use_case.model)
     questions = [TypedQuestion(each.text, each.options) for each in body.questions]
     answers = await cancel_on_disconnect(request, use_case.answer(body.state, questions))
-    decision = Decision(
+    # In a thread: there may be 100,000 probabilities.
+    text = await asyncio.to_thread(
+        _decision_json,
+        body,
+        answers,
         model=use_case.model,
+        min_confidence=backend.mcq.defaults.min_confidence,
+    )
+    return Response(text, media_type="application/json")
+
+
+def _decision_json(body: DecisionRequest, answers: TypedAnswers, *, model: str, min_confidence: float) -> str:
+    return Decision(
+        model=model,
         answers=[
-            _answer(question, probabilities, min_confidence=backend.mcq.defaults.min_confidence)
+            _answer(question, probabilities, min_confidence=min_confidence)
             for question, probabilities in zip(body.questions, answers.probabilities, strict=True)
         ],
         usage=Usage(
@@ -53,8 +67,7 @@ async def decisions(request: Request, body: DecisionRequest, backend: BackendDep
             input_tokens_details=InputTokens(cached_tokens=answers.usage.cached_tokens),
             total_tokens=answers.usage.prompt_tokens,
         ),
-    )
-    return Response(await asyncio.to_thread(decision.model_dump_json), media_type="application/json")
+    ).model_dump_json()
 
 
 def _answer(question: Question, probabilities: Sequence[float], *, min_confidence: float) -> Answer:

@@ -29,6 +29,8 @@ from mcq_service.mcq.decision import certainty, expected_level
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mcq_service.mcq import TypedAnswers
+
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=JSONRoute)
 
 
@@ -39,17 +41,18 @@ async def system_one(request: Request, body: SystemOneRequest, backend: BackendD
     check_model(body.model, use_case.model)
     questions = [TypedQuestion(each.text, each.options) for each in body.questions.values()]
     answers = await cancel_on_disconnect(request, use_case.answer(body.text, questions))
-    response = SystemOneResponse(
-        model=use_case.model,
-        answers={
-            name: _answer(question, probabilities)
-            for (name, question), probabilities in zip(
-                body.questions.items(), answers.probabilities, strict=True
-            )
-        },
+    # In a thread: there may be 100,000 probabilities.
+    text = await asyncio.to_thread(_response_json, body, answers, model=use_case.model)
+    return Response(text, media_type="application/json")
+
+
+def _response_json(body: SystemOneRequest, answers: TypedAnswers, *, model: str) -> str:
+    asked = zip(body.questions.items(), answers.probabilities, strict=True)
+    return SystemOneResponse(
+        model=model,
+        answers={name: _answer(question, probabilities) for (name, question), probabilities in asked},
         usage=Usage(input_tokens=answers.usage.prompt_tokens),
-    )
-    return Response(await asyncio.to_thread(response.model_dump_json), media_type="application/json")
+    ).model_dump_json()
 
 
 def _answer(question: Question, probabilities: Sequence[float]) -> Answer:
