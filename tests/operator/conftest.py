@@ -177,6 +177,23 @@ def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
     cluster_kubectl.server.delete_namespace(namespace)
 
 
+def workloads_are_observed(kubectl: Kubectl) -> bool:
+    """Return whether the cluster's controllers have created all Pods of the Deployments, and counted them."""
+    deployments, replica_sets = kubectl.list("deployments"), kubectl.list("replicasets")
+    counts = {each["metadata"]["name"]: 0 for each in deployments}
+    for each in replica_sets:
+        replicas = each["status"].get("replicas", 0)
+        if replicas != each["spec"]["replicas"]:
+            return False
+        for owner in each["metadata"].get("ownerReferences", []):
+            counts[owner["name"]] = counts.get(owner["name"], 0) + replicas
+    return all(
+        each.get("status", {}).get("observedGeneration") == each["metadata"]["generation"]
+        and each["status"].get("replicas", 0) == counts[each["metadata"]["name"]]
+        for each in deployments
+    )
+
+
 @dataclass
 class Bench:
     """The operator's reconcile, called by the test, with the real API server.
@@ -186,7 +203,7 @@ class Bench:
     """
 
     connect: Callable[[], CachedClient]
-    namespace: str
+    kubectl: Kubectl
     verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
     now: datetime = NOON
@@ -197,6 +214,11 @@ class Bench:
         self.load_progress = LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
         self.api_keys = APIKeyProber(no_key_count, requeue=lambda _: None)
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
+
+    @property
+    def namespace(self) -> str:
+        """The test's namespace."""
+        return self.kubectl.namespace
 
     @property
     def key(self) -> SolverKey:
@@ -235,10 +257,11 @@ class Bench:
         )
 
     async def settle(self, key: Key | None = None) -> None:
-        """Reconcile until nothing is written four times in a row: the cluster's controllers are done, too."""
+        """Reconcile until nothing is written four times in a row, and the cluster's controllers are done."""
         quiet = 0
         for _ in range(100):
-            quiet = 0 if await self.reconcile(key) else quiet + 1
+            done = workloads_are_observed(self.kubectl)
+            quiet = quiet + 1 if not await self.reconcile(key) and done else 0
             if quiet == 4:
                 return
             await asyncio.sleep(0.1)
@@ -275,7 +298,7 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
     async with connected(kubectl.kubeconfig) as api_client:
         bench = Bench(
             connect=lambda: CachedClient(api_client, on_write=lambda kind, verb: writes.append((kind, verb))),
-            namespace=kubectl.namespace,
+            kubectl=kubectl,
             writes=writes,
         )
         yield bench

@@ -105,8 +105,12 @@ def restricted_kubeconfig(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def operator(restricted_kubeconfig: Path, tmp_path: Path) -> AsyncIterator[Operator]:
+async def operator(
+    cluster_kubectl: Kubectl, restricted_kubeconfig: Path, tmp_path: Path
+) -> AsyncIterator[Operator]:
     """A running operator that serves all namespaces."""
+    # Namespaces of earlier tests may still be going; the operator would report what fails in them.
+    cluster_kubectl("delete", "mcq", "--all", "--all-namespaces")
     operator = Operator(restricted_kubeconfig, tmp_path / "operator.log")
     await operator.start()
     yield operator
@@ -210,6 +214,7 @@ async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_gets_no_
     await until(labelled, QUICK)
     apply(kubectl, {"ingress": {"enabled": False}})
     await until(lambda: kubectl.get("ingress", "demo") is None, QUICK)
+    await until(lambda: all_created(kubectl), QUICK)
     writes = await operator.quiet()
     kubectl("annotate", "mcq", "demo", "example.com/wakes=the-operator")
     assert await operator.quiet() == writes

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from mcq_operator.api import ObjectRef
 from mcq_operator.api.observed import Refusal
 
-from .errors import ClusterError, NoAnswerError, NotLeadingError, RefusedError
+from .errors import ClusterError, NamespaceTerminatingError, NoAnswerError, NotLeadingError, RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +19,11 @@ async def attempt(
 ) -> Returned | Refusal:
     """Return the result of the call, or why it failed.
 
-    Raises NoAnswerError and NotLeadingError, because every other call would fail, too.
+    Raises NoAnswerError, NotLeadingError and NamespaceTerminatingError, because every other call would fail, too.
     """
     try:
         return await call
-    except (NoAnswerError, NotLeadingError):
+    except (NoAnswerError, NotLeadingError, NamespaceTerminatingError):
         raise
     except ClusterError as error:
         logger.warning("could not %s %s %s: %s", operation, ref.kind, ref.name, error)

@@ -2,7 +2,8 @@
 
 ClusterError
 ├── RefusedError      the server refuses this request for good: a person must change something
-│   └── NotFoundError  the object, its namespace or its kind is missing
+│   ├── NotFoundError  the object, its namespace or its kind is missing
+│   └── NamespaceTerminatingError  the namespace is being deleted, so nothing can be created in it
 ├── ConflictError     someone else was faster: read the object again
 ├── NotLeadingError   this process has lost the Lease, so it may not write
 ├── UnavailableError  the server, or something behind it, fails for now: try again later
@@ -21,6 +22,8 @@ CONFLICT = 409
 NOT_FOUND = 404
 LONGEST_MESSAGE = 4096
 """Characters of the server's message, which may contain a webhook's."""
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+"""The cause of a refusal to create an object, as Kubernetes' own controllers recognise it."""
 UNTYPED = "failed to create typed patch object"
 """The server's permanent refusal of a field that the schema lacks, although its status is 500."""
 
@@ -35,6 +38,10 @@ class RefusedError(ClusterError):
 
 class NotFoundError(RefusedError):
     """The object does not exist."""
+
+
+class NamespaceTerminatingError(RefusedError):
+    """The namespace is being deleted, and the resource with it."""
 
 
 class ConflictError(ClusterError):
@@ -64,7 +71,9 @@ class InvalidSpecError(ClusterError):
 
 def cluster_error(error: ApiException) -> ClusterError:
     """Return the typed form of an HTTP error, with the server's message."""
-    message = _message(error)
+    message, causes = _message_and_causes(error)
+    if NAMESPACE_TERMINATING in causes:
+        return NamespaceTerminatingError(message)
     if error.status == CONFLICT:
         return ConflictError(message)
     if error.status == NOT_FOUND:
@@ -74,11 +83,13 @@ def cluster_error(error: ApiException) -> ClusterError:
     return UnavailableError(f"{error.status}: {message}")
 
 
-def _message(error: ApiException) -> str:
-    """Return the `message` of the server's Status object, or else the body or the reason."""
+def _message_and_causes(error: ApiException) -> tuple[str, list[str]]:
+    """Return the message and the causes of the server's Status object, or else the body or the reason."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
-        message = str(json.loads(body or "")["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        message = str(body or error.reason)
-    return message[:LONGEST_MESSAGE]
+        answer = json.loads(body or "")
+        message = str(answer["message"])
+        causes = [str(cause["reason"]) for cause in (answer.get("details") or {}).get("causes") or ()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        message, causes = str(body or error.reason), []
+    return message[:LONGEST_MESSAGE], causes

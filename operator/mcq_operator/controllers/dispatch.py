@@ -9,7 +9,14 @@ from pydantic import ValidationError
 from mcq_operator import status
 from mcq_operator.api import ExamKey, Key, ResourceStatus, SolverKey
 from mcq_operator.api.rbac import NAMESPACE
-from mcq_operator.client import Cluster, ClusterError, ConflictError, NoAnswerError, NotLeadingError
+from mcq_operator.client import (
+    Cluster,
+    ClusterError,
+    ConflictError,
+    NamespaceTerminatingError,
+    NoAnswerError,
+    NotLeadingError,
+)
 from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
@@ -67,6 +74,9 @@ async def reconcile(
     except (ConflictError, NoAnswerError, NotLeadingError):
         # A retry resolves a conflict. After the other two, no status can be written either.
         raise
+    except NamespaceTerminatingError:
+        # The resource goes, too: a failure in its status, or an Event, would only alarm someone.
+        return Result(outcome=Outcome.GONE)
     except Exception as error:
         new_status = await _write_failure(key, error, cluster, now())
         if new_status is None:

@@ -1,6 +1,7 @@
 """The reconcile on a real API server with its real controllers; the tests set Pod statuses as a kubelet does."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.operator.live import (
 
 from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.client import Children
+from mcq_operator.controllers import Outcome
 
 
 async def test_one_reconcile_creates_all_objects_of_a_solver(kubectl: Kubectl, bench: Bench) -> None:
@@ -131,6 +133,46 @@ async def test_deleting_a_solver_deletes_its_objects(kubectl: Kubectl, bench: Be
     kinds = ",".join([*NAMES, "replicaset", "pods"])
     selector = "app.kubernetes.io/managed-by=mcq-operator"
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=60)
+
+
+@pytest.fixture
+async def kept_solvers(kubectl: Kubectl) -> AsyncIterator[None]:
+    """An admission policy that keeps the solvers of the test's namespace from being deleted."""
+    name = f"keeps-solvers-in-{kubectl.namespace}"
+    rule = {"apiGroups": ["mcq-operator.dev"], "apiVersions": ["*"], "operations": ["DELETE"]}
+    spec: dict[str, Any] = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [{**rule, "resources": ["mcqsolvers"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}},
+        },
+        "validations": [{"expression": "false", "message": "this test needs its solver"}],
+    }
+    policy = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy"}
+    binding = {**policy, "kind": "ValidatingAdmissionPolicyBinding"}
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    objects = [
+        {**policy, "metadata": {"name": name}, "spec": spec},
+        {**binding, "metadata": {"name": name}, "spec": bound},
+    ]
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply(kubectl, SPEC)
+    refused = ("delete", "mcq", "demo", "--dry-run=server")
+    await until(lambda: "this test needs its solver" in kubectl.run(*refused).stderr)
+    yield
+    kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+
+
+@pytest.mark.usefixtures("kept_solvers")
+async def test_a_solver_in_a_namespace_that_is_being_deleted_reports_no_failure(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    """Its children are deleted first, and the API server refuses to create them again."""
+    await bench.settle()
+    kubectl.server.delete_namespace(kubectl.namespace)
+    await until(lambda: kubectl.get("service", "demo") is None, seconds=30)
+    assert (await bench.result()).outcome is Outcome.GONE
+    assert bench.writes == []
 
 
 async def test_a_reconcile_creates_nothing_for_a_solver_deleted_meanwhile(
