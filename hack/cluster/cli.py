@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hack/cluster/cluster",
         description="A local Kubernetes by kind, or kubectl's current context with CLUSTER=current. NODES=3 gives"
-        " kind three nodes, KUBERNETES=1.33 another version, IP_FAMILY=ipv6 or dual other addresses.",
+        " kind three nodes, KUBERNETES=1.37 another version, IP_FAMILY=ipv6 or dual other addresses.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it; run again, it starts only what is missing")

@@ -262,6 +262,8 @@ class KindCluster:
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
             "featureGates": {"ImageVolume": True},  # for oci:// models; on by default since Kubernetes 1.35
+            # Since Kubernetes 1.35 the kubelet refuses cgroup v1 by default.
+            "kubeadmConfigPatches": [json.dumps({"kind": "KubeletConfiguration", "failCgroupV1": False})],
             "networking": {
                 "disableDefaultCNI": image.built,
                 "ipFamily": family,

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 DEFAULT_VERSION = "1.34"
-"""The newest version that runs on machines with cgroup v1."""
 PUBLIC: Mapping[str, str] = {
+    "1.37": "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
     "1.34": "kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028ac133a309a2a30ba309614e8ec94d976dc5a",
     "1.33": "kindest/node:v1.33.1@sha256:050072256b9a903bd914c0b2866828150cb229cea0efe5892e2b644d5dd3b34f",
 }
-"""The public images, from the release notes of kind 0.30 and 0.29."""
-MODULES: Mapping[str, str] = {"1.34": "kubernetes", "1.33": "kubernetes-1.33"}
+"""The public images: the default of kind 0.33, and from the release notes of kind 0.30 and 0.29."""
+MODULES: Mapping[str, str] = {"1.37": "kubernetes-1.37", "1.34": "kubernetes", "1.33": "kubernetes-1.33"}
 KIND = "sigs.k8s.io/kind"
 KUBE_ROUTER = "docker.io/cloudnativelabs/kube-router:v2.1.0"
 ROOT = "0:0"
