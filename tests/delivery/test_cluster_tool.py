@@ -100,7 +100,9 @@ def test_without_an_engine_the_message_says_what_to_install(
 
 
 def test_an_unpinned_kubernetes_version_is_refused() -> None:
-    with pytest.raises(ProviderError, match=r"KUBERNETES=1\.20 is unknown: 1\.37, 1\.34, 1\.33, or unset for 1\.34"):
+    with pytest.raises(
+        ProviderError, match=r"KUBERNETES=1\.20 is unknown: 1\.37, 1\.34, 1\.33, or unset for 1\.34"
+    ):
         node_image("1.20", Progress())
 
 
