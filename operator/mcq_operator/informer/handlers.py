@@ -1,6 +1,7 @@
-"""kopf's handlers: they pass the events of the watched kinds to a receiver.
+"""kopf's handlers, one for each watched kind. Those of solvers and exams pass their events to a receiver.
 
-Only raw `on.event` handlers are used: for those, kopf puts no annotations and no finalizers on objects.
+kopf watches the kinds that have handlers. Only raw `on.event` handlers are used: for those, kopf puts no annotations
+and no finalizers on objects.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,10 +12,11 @@ from typing import Any, Protocol
 import kopf
 
 from mcq_operator.api import names
-from mcq_operator.api.kinds import WATCHED, Kind
+from mcq_operator.api.kinds import RECONCILED, WATCHED, Kind
 from mcq_operator.client.client import TIMEOUT_SECONDS
 from mcq_operator.store import Observation, observe
 
+from .events import Events
 from .lists import CHUNK, Lists
 from .login import login
 
@@ -32,11 +34,16 @@ class HandlerMemo:
 
     receiver: EventReceiver
     lists: Lists
+    events: Events
 
 
 async def forward_event(kind: Kind, /, *, event: Mapping[str, Any], memo: HandlerMemo, **_: object) -> None:
-    """Pass on the event of a resource, one of its objects or one of its Pods."""
+    """Pass on the event of a solver or an exam."""
     memo.receiver.observe(observe(kind, event["object"], gone=event["type"] == "DELETED"))
+
+
+async def ignore_event(**_: object) -> None:
+    """Do nothing: `events` has read the event of a child or a Pod, and kopf gets none."""
 
 
 def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
@@ -45,9 +52,8 @@ def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     kopf.on.login(registry=registry)(login)
     for kind in WATCHED:
         if kind not in absent:
-            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(
-                partial(forward_event, kind)
-            )
+            handler = partial(forward_event, kind) if kind in RECONCILED else ignore_event
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handler)
     return registry
 
 

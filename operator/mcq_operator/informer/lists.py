@@ -81,10 +81,10 @@ class Lists:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send kopf's request; if the response is a page of a list, record its objects."""
-        scope, watches = _scope(request.url.path), "watch" in request.url.query
-        if scope is None:
+        listed, watches = scope(request.url.path), "watch" in request.url.query
+        if listed is None:
             return await handler(request)
-        if scope[0] in METADATA_ONLY:
+        if listed[0] in METADATA_ONLY:
             request.headers["Accept"] = METADATA_WATCH if watches else METADATA_LIST
         if watches:
             return await handler(request)
@@ -92,12 +92,12 @@ class Lists:
             response = await _bounded(request, handler)
             if response.status == OK and isinstance(response, Response):
                 first = "continue" not in request.url.query
-                response.page = self._take(scope, await response.read(), first=first)
+                response.page = self._take(listed, await response.read(), first=first)
             return response
 
-    def _take(self, scope: Scope, body: bytes, *, first: bool) -> dict[str, Any] | None:
+    def _take(self, listed: Scope, body: bytes, *, first: bool) -> dict[str, Any] | None:
         """Record a page's objects; return the page without them, or None if it can't be read."""
-        kind, namespace = scope
+        kind, namespace = listed
         try:
             page = _DECODER.decode(body)
             observed = [observe(kind, msgspec.json.decode(item)) for item in page.items or ()]
@@ -105,12 +105,12 @@ class Lists:
             # kopf can't read it either, and repeats the request.
             return None
         if first:
-            self._objects[scope] = {}
-        objects = self._objects.setdefault(scope, {})
+            self._objects[listed] = {}
+        objects = self._objects.setdefault(listed, {})
         objects.update({each.name: each for each in observed})
         version, continuation = page.metadata.resource_version, page.metadata.continuation
         if not continuation:
-            del self._objects[scope]
+            del self._objects[listed]
             self.on_list(Listing(kind=kind, namespace=namespace, objects=objects, version=int(version)))
         return {"metadata": {"resourceVersion": version, "continue": continuation}, "items": []}
 
@@ -132,7 +132,7 @@ async def _bounded(
             return response
 
 
-def _scope(path: str) -> Scope | None:
+def scope(path: str) -> Scope | None:
     """Return the watched kind of a list's path and its namespace, None for all; or None for any other path."""
     *parts, plural = path.split("/")
     namespace = parts[-1] if parts[-2:-1] == ["namespaces"] else None

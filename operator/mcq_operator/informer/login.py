@@ -12,6 +12,7 @@ import kopf
 
 from mcq_operator.api.kinds import WATCHED
 
+from .events import Events
 from .lists import Lists, Response
 
 TRANSIENT = frozenset({409, 410})
@@ -22,15 +23,19 @@ TOO_MANY_REQUESTS = 429
 _PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
-class HasLists(Protocol):
+class Readers(Protocol):
     """The part of the handlers' memo that the login needs."""
 
     @property
     def lists(self) -> Lists:
         """The reader of kopf's lists."""
 
+    @property
+    def events(self) -> Events:
+        """The reader of kopf's watches."""
 
-async def login(*, memo: HasLists, **kwargs: Any) -> kopf.AiohttpSession | None:
+
+async def login(*, memo: Readers, **kwargs: Any) -> kopf.AiohttpSession | None:
     """Return a session with the Pod's service account or, outside a cluster, with KUBECONFIG."""
     connection = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
     if connection is None:
@@ -44,7 +49,7 @@ async def login(*, memo: HasLists, **kwargs: Any) -> kopf.AiohttpSession | None:
             headers=connection.as_http_headers(),
             proxy=connection.proxy_url,
             trust_env=connection.trust_env,
-            middlewares=(retryable, memo.lists.intercept),
+            middlewares=(retryable, memo.lists.intercept, memo.events.intercept),
         ),
     )
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +18,7 @@ from mcq_operator.api.kinds import Kind
 from mcq_operator.store import Listing, Observation
 
 from . import handlers
+from .events import Events
 from .lists import Lists
 
 Item = TypeVar("Item")
@@ -43,6 +44,14 @@ class _ThreadsafeReceiver:
     def observe(self, observation: Observation) -> None:
         """Pass the observation on."""
         self._call(self.on_event, observation)
+
+    def observe_all(self, observations: Sequence[Observation]) -> None:
+        """Pass the observations on, in one call: each call wakes the other thread."""
+        self._call(self._observe_each, observations)
+
+    def _observe_each(self, observations: Sequence[Observation]) -> None:
+        for observation in observations:
+            self.on_event(observation)
 
     def observe_list(self, listing: Listing) -> None:
         """Pass the list on."""
@@ -102,7 +111,7 @@ class Watches:
     async def _running(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
         receiver = _ThreadsafeReceiver(asyncio.get_running_loop(), self.on_event, self.on_list)
-        memo = handlers.HandlerMemo(receiver, Lists(receiver.observe_list))
+        memo = handlers.HandlerMemo(receiver, Lists(receiver.observe_list), Events(receiver.observe_all))
         thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
         try:
             yield thread

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from mcq_operator.api import ExamKey, Key, SolverKey
-from mcq_operator.api.kinds import CHILDREN, POD, SERVICE, SOLVER
+from mcq_operator.api.kinds import CHILDREN, EXAM, POD, SOLVER
+from mcq_operator.informer.events import Events
 from mcq_operator.informer.handlers import HandlerMemo, forward_event, settings
 from mcq_operator.informer.lists import Lists
 from mcq_operator.store import Observation, owner
@@ -53,14 +54,15 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
 
 async def test_each_event_has_its_object_and_its_owner() -> None:
     observer = Observer()
-    memo = HandlerMemo(observer, Lists(lambda _: None))
+    memo = HandlerMemo(observer, Lists(lambda _: None), Events(lambda _: None))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
     await forward_event(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
     owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [SOLVER_OWNER]}}}
-    await forward_event(SERVICE, event=owned, memo=memo)
-    await forward_event(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
-    key = SolverKey("team", "demo")
-    assert observer.events == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", True)]
+    await forward_event(EXAM, event=owned, memo=memo)
+    assert observer.events == [
+        (SolverKey("team", "demo"), "MCQSolver", True),
+        (ExamKey("team", "demo"), "MCQExam", False),
+    ]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:

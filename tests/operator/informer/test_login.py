@@ -11,10 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from tests.operator.support import write_kubeconfig
 
+from mcq_operator.informer.events import Events
 from mcq_operator.informer.handlers import HandlerMemo, settings
 from mcq_operator.informer.lists import Lists
 from mcq_operator.informer.login import login
-from mcq_operator.store import Listing, Observation
+from mcq_operator.store import Observation
 
 
 class NoObserver:
@@ -24,11 +25,11 @@ class NoObserver:
         raise NotImplementedError
 
 
-def _no_list(listing: Listing) -> None:
+def _nothing(_: object) -> None:
     raise NotImplementedError
 
 
-MEMO = HandlerMemo(NoObserver(), Lists(_no_list))
+MEMO = HandlerMemo(NoObserver(), Lists(_nothing), Events(_nothing))
 
 
 async def _set_status(request: web.Request) -> web.Response:

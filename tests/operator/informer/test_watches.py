@@ -47,6 +47,8 @@ class Server:
         self.services: dict[str, Manifest] = {}
         self.lists = 0
         self.streams: list[web.StreamResponse] = []
+        self.watched_from: list[int] = []
+        self.disconnects = asyncio.Event()
         self.error_status: int | None = None
         self.page = 1
         self.limits: list[int] = []
@@ -110,14 +112,14 @@ class Server:
         if self.error_status is not None:
             return web.json_response({"kind": "Status", "message": "no"}, status=self.error_status)
         if "watch" in request.query:
-            await self._watch(request)
+            return await self._watch(request)
         return self._list(request)
 
     async def _config_maps(self, request: web.Request) -> web.StreamResponse:
         watches = "watch" in request.query
         self.accept_headers.append((watches, request.headers["Accept"]))
         if watches:
-            await self._watch(request)
+            return await self._watch(request)
         return web.json_response({"metadata": {"resourceVersion": "5"}, "items": None})
 
     def _list(self, request: web.Request) -> web.Response:
@@ -132,14 +134,16 @@ class Server:
         metadata = {"resourceVersion": str(self.version), "continue": more}
         return web.json_response({"metadata": metadata, "items": page})
 
-    async def _watch(self, request: web.Request) -> None:
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse()
         await stream.prepare(request)
         self.streams.append(stream)
+        self.watched_from.append(int(request.query["resourceVersion"]))
         try:
-            await asyncio.Event().wait()
+            await self.disconnects.wait()
         finally:
             self.streams.remove(stream)
+        return stream
 
 
 def _resource(kind: str) -> dict[str, Any]:
@@ -241,6 +245,16 @@ async def test_a_list_shows_a_deletion_that_a_relist_missed(watched: Operator) -
     await eventually(lambda: watched.reconciled == [DEMO])
     await watched.staleness.verify([SERVICE])
     assert watched.staleness.age(SERVICE) == 0
+
+
+async def test_a_watch_that_ends_resumes_after_its_last_event(watched: Operator) -> None:
+    lists = watched.server.lists
+    await watched.server.send_event(watched.server.put("demo"))
+    await eventually(lambda: watched.reconciled == [DEMO])
+    watched.server.disconnects.set()
+    await eventually(lambda: len(watched.server.watched_from) > 1)
+    assert watched.server.watched_from[-1] == watched.server.version
+    assert watched.server.lists == lists
 
 
 async def test_a_page_that_is_too_long_is_repeated_with_fewer_objects(
