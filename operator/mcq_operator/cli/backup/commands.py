@@ -18,7 +18,7 @@ from mcq_operator.client import Client, ClusterError, RefusedError, connect
 from . import archive
 from .backup_name import BackupName, choose
 from .backup_store import BackupStore
-from .creation import create, fetch_verified, list_backups
+from .creation import create
 from .errors import (
     BackupError,
     CorruptError,
@@ -29,6 +29,7 @@ from .errors import (
 )
 from .references import references
 from .restore import INCOMPLETE, Restore, RestoreOutcome
+from .stored_backups import fetch_verified, list_backups
 from .validation import validate
 
 RETRY, PERSON = 1, 2

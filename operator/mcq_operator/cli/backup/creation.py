@@ -7,11 +7,12 @@ from typing import IO
 
 from mcq_operator.client import Client
 
-from .archive import Contents, Writer, digest, verify
+from .archive import Contents, Writer, digest
 from .backup_name import BackupName
 from .backup_store import BackupStore
 from .contents import namespace_contents
 from .errors import CorruptError, FullError, MissingError, NothingToKeepError
+from .stored_backups import fetch_verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +23,6 @@ class NewBackup:
     contents: Contents
     size: int
     deleted: list[BackupName]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedBackup:
-    """A backup, with its manifest or the reason why it is corrupt."""
-
-    name: BackupName
-    contents: Contents | None = None
-    problem: str = ""
 
 
 async def create(
@@ -46,26 +38,6 @@ async def create(
         fetch_verified(store, name, file)
         deleted = _delete_surplus(store, name, keep=keep, file=file) if keep else []
     return NewBackup(name=name, contents=manifest, size=size, deleted=deleted)
-
-
-def list_backups(store: BackupStore, namespace: str | None) -> list[ListedBackup]:
-    """Return every backup. Read each as a whole: only that shows that it is good. Raises BackupError."""
-    backups = []
-    with tempfile.TemporaryFile() as file:
-        for name in store.names(namespace):
-            try:
-                backups.append(ListedBackup(name=name, contents=fetch_verified(store, name, file)))
-            except MissingError:  # deleted since the listing
-                continue
-            except CorruptError as error:
-                backups.append(ListedBackup(name=name, problem=str(error)))
-    return backups
-
-
-def fetch_verified(store: BackupStore, name: BackupName, file: IO[bytes]) -> Contents:
-    """Fetch a backup into `file`, and verify it. Raises BackupError: CorruptError if the backup is damaged."""
-    store.get(name, file)
-    return verify(file, of=name.digest)
 
 
 async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
