@@ -1,7 +1,8 @@
 """Watch staleness: how far the watches are behind the cluster. A hanging watch looks like a quiet cluster.
 
 So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
-compares them with the events. A listed version without an event counts as late from the time of the list.
+compares them with the events. A listed version without an event counts as late from the time of the list. Only a later
+list confirms it: the first one may be behind, and an API server that gives no lists sends no events either.
 
 The server's cache may also be behind the events. But if the lists go on showing an older version of an object than an
 event did, the server was restored from a backup: its versions started again at an older one, and a watch shows no
@@ -38,6 +39,7 @@ class WatchStaleness:
         self._observed: dict[Kind, dict[tuple[str, str], int]] = {}
         self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
         self._older: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
+        self._compared: dict[Kind, float] = {}
 
     def observe(self, observed: Observation) -> None:
         """Record the version in an event."""
@@ -75,12 +77,7 @@ class WatchStaleness:
 
     def age(self, kind: Kind) -> float:
         """Return how many seconds the oldest missing event of the kind is late; 0 if none is."""
-        known = self._observed.get(kind, {})
-        late = [
-            since
-            for name, (version, since) in self._late.get(kind, {}).items()
-            if known.get(name, 0) < version
-        ]
+        late = self._missing_since(kind)
         return self._clock() - min(late) if late else 0.0
 
     def behind(self) -> bool:
@@ -88,21 +85,33 @@ class WatchStaleness:
         return any(self._late.values()) or any(self._older.values())
 
     def restored(self, seconds: float) -> bool:
-        """Return whether lists have shown an older version of an object than an event for at least `seconds`."""
-        now = self._clock()
+        """Return whether lists at least `seconds` apart have shown an older version of an object than an event."""
         return any(
-            self._observed[kind].get(name) == version and now - since >= seconds
+            self._observed[kind].get(name) == version and self._compared[kind] - since >= seconds
             for kind, older in self._older.items()
             for name, (version, since) in older.items()
         )
 
     def late(self, seconds: float) -> list[Kind]:
-        """Return the kinds with events that have been missing for at least `seconds`."""
-        return [kind for kind in self._late if self.age(kind) >= seconds]
+        """Return the kinds with events that were missing in lists at least `seconds` apart."""
+        return [
+            kind
+            for kind in self._late
+            if any(self._compared[kind] - since >= seconds for since in self._missing_since(kind))
+        ]
+
+    def _missing_since(self, kind: Kind) -> list[float]:
+        """Return the time of the first list that shows a missing event, for each of the kind."""
+        known = self._observed.get(kind, {})
+        return [
+            since
+            for name, (version, since) in self._late.get(kind, {}).items()
+            if known.get(name, 0) < version
+        ]
 
     def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:
         known, late = self._observed.setdefault(kind, {}), self._late.get(kind, {})
-        now = self._clock()
+        now = self._compared[kind] = self._clock()
         # The deletion event of an object that the list lacks is missing, too. Its version is unknown, so it gets the
         # highest number. An object too new for the server's cache looks the same, until the next comparison.
         missing = {**listed, **{name: sys.maxsize for name in known if name not in listed}}

@@ -121,6 +121,7 @@ async def test_a_failed_list_of_a_kind_does_not_stop_the_verification_of_the_oth
     cluster.failing[POD] = UnavailableError("500: conversion webhook failed")
     await staleness.verify([POD, SERVICE])
     cluster.now = 60
+    await staleness.verify([POD, SERVICE])
     assert staleness.late(60) == [SERVICE]
     cluster.failing[POD] = NoAnswerError("can't reach the API server")
     with pytest.raises(NoAnswerError):
@@ -173,6 +174,21 @@ async def test_a_late_cache_is_not_a_restored_server(cluster: FakeCluster, stale
         cluster.versions["services"] = {DEMO: number * 10 - 1}
         await verify_at(cluster, staleness, number * 60)
         assert not staleness.restored(60)
+
+
+async def test_only_a_later_list_confirms_a_difference(
+    cluster: FakeCluster, staleness: WatchStaleness
+) -> None:
+    """The first list was behind the events, and then the API server can't be reached."""
+    other = ("team", "other")
+    staleness.observe(event(9))
+    cluster.versions["services"] = {DEMO: 5, other: 7}
+    await verify_at(cluster, staleness, 10)
+    cluster.failing[SERVICE] = NoAnswerError("can't reach the API server")
+    with pytest.raises(NoAnswerError):
+        await verify_at(cluster, staleness, 70)
+    assert not staleness.restored(60)
+    assert staleness.late(60) == []
 
 
 def test_a_stuck_reconcile_is_unhealthy() -> None:
