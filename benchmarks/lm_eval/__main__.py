@@ -70,7 +70,7 @@ def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path
     with documents.open("w") as out:
         for each in questions:
             row = {
-                "prompt": "".join(render(each.question, form)),
+                "prompt": render(each.question, form).text,
                 "letters": [f" {label}" for label in each.labels],
                 "target": each.answer,
             }

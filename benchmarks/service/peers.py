@@ -75,7 +75,7 @@ def _complete(url: str, question: Question, tokens: int) -> float:
     """Return the seconds to the first token; read the streamed completion to its end."""
     wire = Wire(question=question["question"], choices=question["choices"])
     body = {
-        "prompt": "".join(render(wire)),
+        "prompt": render(wire).text,
         "n_predict": tokens,
         "temperature": 0,
         "ignore_eos": True,

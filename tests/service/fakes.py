@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from string import ascii_uppercase
@@ -95,6 +95,10 @@ class FakeTexts:
     def shared_size(self, size: int, count: int) -> int:
         return size * count
 
+    @contextmanager
+    def keep_openings(self, prompts: Iterable[Prompt], share: Share) -> Iterator[None]:
+        yield
+
     async def encode_shared(self, prompts: Sequence[Prompt]) -> "FakeSharedPrompts":
         return FakeSharedPrompts(self, prompts)
 
@@ -112,6 +116,7 @@ class FakePrompt:
     texts: FakeTexts
     prompt: Prompt
     size: int = 30
+    opening_size: int = 0
 
     @contextmanager
     def open(self, share: Share) -> Iterator["FakeText"]:

@@ -93,8 +93,8 @@ def test_a_line_break_closes_any_line(text: str) -> None:
 
 
 @st.composite
-def questions(draw: st.DrawFn) -> Question:
-    """Return any valid question, with its choices as a list or as a map."""
+def offers(draw: st.DrawFn) -> dict[str, Any]:
+    """Return any question with its choices, as a list or as a map."""
     choices = draw(
         st.lists(
             adversarial_texts.map(lambda text: f"{text}x"),
@@ -105,7 +105,30 @@ def questions(draw: st.DrawFn) -> Question:
     )
     labels = draw(st.none() | st.permutations(ascii_uppercase))
     offered: Any = dict(zip(labels, choices, strict=False)) if labels else choices
-    return Question(question=f"{draw(adversarial_texts)}?", choices=offered)
+    return {"question": f"{draw(adversarial_texts)}?", "choices": offered}
+
+
+@st.composite
+def examples_of_answers(draw: st.DrawFn) -> dict[str, Any]:
+    """Return any example: an offer with the label of one of its choices."""
+    offer = draw(offers())
+    labels = list(offer["choices"]) if isinstance(offer["choices"], dict) else ascii_uppercase
+    return {**offer, "answer": labels[draw(st.integers(0, len(offer["choices"]) - 1))]}
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    """Return any valid question, some with texts before it."""
+    own = adversarial_texts.map(lambda text: f"{text}x")
+    opening = st.fixed_dictionaries(
+        {},
+        optional={
+            "context": own,
+            "instructions": own,
+            "examples": st.lists(examples_of_answers(), max_size=2),
+        },
+    )
+    return Question(**draw(offers()), **draw(st.just({}) | opening))
 
 
 @bounded
@@ -165,7 +188,9 @@ def test_a_question_cannot_end_its_turn(
 ) -> None:
     """A prompt has only the control tokens of our own text."""
     prompt = render(question, form)
-    ours = [*tokenizer.encode_trusted(prompt.prefix), *tokenizer.encode_trusted(prompt.suffix)]
+    spans = prompt.opening.spans if prompt.opening else ()
+    trusted = [prompt.prefix, *(span.text for span in spans if span.trusted), prompt.suffix]
+    ours = [token for text in trusted for token in tokenizer.encode_trusted(text)]
     controls = [token for token in tokenizer.encode_prompt(prompt) if token in control]
     assert controls == [token for token in ours if token in control]
 

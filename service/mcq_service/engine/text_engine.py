@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from mcq_service.prompts import Prompt
@@ -69,6 +69,10 @@ class EncodedPrompt(Protocol):
     def size(self) -> int:
         """The number of tokens, for admission: exact with a tokenizer at hand, else an estimate."""
 
+    @property
+    def opening_size(self) -> int:
+        """How many of them are kept once for all open prompts with the same opening."""
+
     def open(self, share: Share) -> AbstractContextManager[Text]:
         """Open the text, with the room it was encoded for; leaving frees its memory."""
 
@@ -114,6 +118,12 @@ class TextEngine(Protocol):
 
     async def encode(self, prompt: Prompt, *, room: int) -> EncodedPrompt:
         """Encode a prompt, outside the event loop, for a text that may grow by `room` tokens. Raises PromptTooLong."""
+
+    def keep_openings(self, prompts: Iterable[Prompt], share: Share) -> AbstractContextManager[None]:
+        """Keep the openings of these prompts, so that each is read once.
+
+        Leaving frees those that nothing else keeps.
+        """
 
     async def encode_shared(self, prompts: Sequence[Prompt]) -> SharedPrompts:
         """Encode prompts that differ only after their stem, outside the event loop. Raises PromptTooLong."""

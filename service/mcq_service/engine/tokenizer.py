@@ -6,6 +6,7 @@ import json
 from itertools import product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from tokenizers import Tokenizer as Encoder
 from tokenizers.decoders import DecodeStream
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mcq_service.prompts import Prompt, TextSpan
+    from mcq_service.prompts import Opening, Prompt, TextSpan
 
 
 def _byte_level() -> dict[str, int]:
@@ -60,6 +61,7 @@ class Tokenizer:
         self.stop_ids = _stop_ids(path)
         self.vocabulary: int = self._trusted.get_vocab_size(with_added_tokens=True)
         self._control = frozenset(self._untrusted.get_added_tokens_decoder())
+        self._openings: WeakKeyDictionary[Opening, list[int]] = WeakKeyDictionary()
         self.label_tokens = self._single_tokens(
             [*ascii_uppercase, *map("".join, product(ascii_uppercase, repeat=2))]
         )
@@ -95,7 +97,18 @@ class Tokenizer:
 
     def encode_stem(self, prompt: Prompt) -> list[int]:
         """Encode the part that prompts of one question share, whatever their choices."""
-        return [*self.encode_trusted(prompt.prefix), *self.encode_untrusted(prompt.stem)]
+        return [*self.encode_opening(prompt), *self.encode_untrusted(prompt.stem)]
+
+    def encode_opening(self, prompt: Prompt) -> list[int]:
+        """Encode the prefix and the opening: the part that questions may share."""
+        opening = self._encoded_opening(prompt.opening) if prompt.opening else []
+        return [*self.encode_trusted(prompt.prefix), *opening]
+
+    def _encoded_opening(self, opening: Opening) -> list[int]:
+        """Encode an opening once for all its prompts."""
+        if opening not in self._openings:
+            self._openings[opening] = self.encode_spans(opening.spans)
+        return self._openings[opening]
 
     def encode_rest(self, prompt: Prompt) -> list[int]:
         """Encode the part after the stem."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,10 +20,11 @@ from mcq_service.api.mcq.schemas import (
     Result,
     Results,
 )
-from mcq_service.api.problems import ProblemError, RequestTooLarge
+from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
+from mcq_service.engine import PromptTooLong
 from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
-from mcq_service.prompts import ANSWER_FIRST, Form, render
+from mcq_service.prompts import ANSWER_FIRST, Form, Openings, render
 from mcq_service.runtime.task_group import emitted
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class MCQService:
 
     async def answer(self, question: Question) -> Answer:
         """Answer one question. Raises PromptTooLong, EngineFailed or SchedulerError."""
-        return await self._run(question, _ignore)
+        return await self._answer(question, _ignore)
 
     def stream(self, question: Question) -> AsyncGenerator[Event]:
         """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
@@ -102,7 +104,7 @@ class MCQService:
         """
 
         async def run(emit: Callable[[Event], None]) -> None:
-            emit(await self._run(question, emit))
+            emit(await self._answer(question, emit))
 
         return emitted(run)
 
@@ -113,12 +115,14 @@ class MCQService:
         """
         self._check([each for each in questions if isinstance(each, Question)])
         with self._admission.lane(len(questions)) as lane:
-            tasks = [partial(self._result, index, each) for index, each in enumerate(questions)]
+            openings = Openings()
+            tasks = [partial(self._result, index, each, openings) for index, each in enumerate(questions)]
             return Results(results=await lane.gather(tasks))
 
     def _check(self, questions: Sequence[Question]) -> None:
         """Refuse a batch that is too much work: with rotations, a request body could ask for hours of it."""
-        total = sum(self._characters(question) for question in questions)
+        openings = {Openings.key(each): each.opening_characters for each in questions if each.has_opening}
+        total = sum(openings.values()) + sum(self._characters(question) for question in questions)
         if total > MAX_CHARACTERS:
             raise RequestTooLarge(
                 f"The batch has {total} characters, where each rotation of a question's choices counts; one request "
@@ -126,18 +130,23 @@ class MCQService:
             )
 
     def _characters(self, question: Question) -> int:
-        options = question.options
         debias = debias_in(question.mode or self._defaults.mode, question.debias or self._defaults.debias)
-        times = len(options) if debias == "rotations" else 1
-        return times * (len(question.question) + sum(len(option.text) for option in options))
+        times = len(question.choices) if debias == "rotations" else 1
+        return times * question.characters
 
-    async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:
+    async def _result(
+        self, index: int, question: Question | ProblemError, openings: Openings, part: LanePart
+    ) -> Result:
         mode = "unknown"
         try:
             if isinstance(question, ProblemError):
                 raise question
             mode = question.mode or self._defaults.mode
-            return Result(index=index, answer=await self._run(question, _ignore, part))
+            with ExitStack() as kept:
+                answer = await self._run(question, _ignore, openings, kept, part)
+                if question.has_opening:
+                    await part.handed_over()
+            return Result(index=index, answer=answer)
         except Exception as error:  # noqa: BLE001 - one question's error must not fail the others
             problem = as_problem(error)
             self._metrics.refused(mode=mode, outcome=problem.slug)
@@ -168,9 +177,14 @@ class MCQService:
             seconds=self._clock() - started,
         )
 
+    async def _answer(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+        with ExitStack() as kept:
+            return await self._run(question, emit, Openings(), kept)
+
     async def _run(
-        self, question: Question, emit: Callable[[Event], None], part: LanePart | None = None
-    ) -> Answer:
+        self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,
+        part: LanePart | None = None,
+    ) -> Answer:  # fmt: skip
         defaults = self._defaults
         session = Session(
             id=f"mcq-{uuid.uuid4().hex}",
@@ -189,11 +203,28 @@ class MCQService:
             tracing=self._tracing,
             clock=self._clock,
             emit=emit,
+            openings=openings,
+            kept=kept,
         )
-        async with self._admission.deadline():
-            answer = await session.run(self._admission, part)
+        try:
+            async with self._admission.deadline():
+                answer = await session.run(self._admission, part)
+        except PromptTooLong as error:
+            raise _too_long(question, error) from None
         self._metrics.answered(answer)
         return answer
+
+
+def _too_long(question: Question, error: PromptTooLong) -> Exception:
+    """Return the problem that names every field that the client can shorten."""
+    names = [name for name in ("context", "examples", "instructions") if getattr(question, name)]
+    if not names:
+        return error
+    names.append("question")
+    return InvalidQuestion(
+        f"Shorten the {', '.join(names[:-1])} or {names[-1]}. {error}",
+        errors=[InvalidField(pointer=f"/{name}", detail=str(error)) for name in names],
+    )
 
 
 def _ignore(_: Event) -> None:

@@ -17,10 +17,12 @@ from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
 
     from mcq_service.api.mcq.schemas import Debias, Mode, Question
     from mcq_service.engine import Share, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
+    from mcq_service.prompts import Openings, Prompt
     from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Tracing
 
@@ -47,7 +49,10 @@ def debias_in(mode: Mode, debias: Debias) -> Debias:
 
 @dataclass
 class Session:
-    """One question, and the state of its answer. `clock` is in seconds."""
+    """One question, and the state of its answer. `clock` is in seconds.
+
+    `openings` are those of its request; `kept` keeps them after the answer, until it is closed.
+    """
 
     id: str
     question: Question
@@ -58,6 +63,8 @@ class Session:
     tracing: Tracing
     clock: Callable[[], float]
     emit: Callable[[Decision | ReasoningDelta], None]
+    openings: Openings
+    kept: ExitStack
     tokens: Tokens = field(default_factory=Tokens)
     admitted: float = 0.0
     begun: float | None = None
@@ -73,18 +80,23 @@ class Session:
         self.admitted = self.clock()
         writes = self.options.mode != "answer"
         room = self.options.reasoning_tokens + _FORCED_TOKENS if writes else 0
-        answer_prompt = await self.texts.encode(
-            render(self.question, self._form), room=0 if self._explains_separately else room
-        )
-        size, explanation_prompt = answer_prompt.size + room, None
+        prompt, explanation, explanation_prompt = self._render(self._form), None, None
+        answer_prompt = await self.texts.encode(prompt, room=0 if self._explains_separately else room)
+        size = answer_prompt.size - answer_prompt.opening_size + room
         if extra := len(orders_of(len(self.labels), debias=self._debias, calibration=self.calibration)) - 1:
-            size += self.texts.shared_size(answer_prompt.size, extra)
+            size += self.texts.shared_size(answer_prompt.size - answer_prompt.opening_size, extra)
+        openings = {prompt.opening: answer_prompt.opening_size} if prompt.opening else {}
         if self._explains_separately:
-            explanation_prompt = await self.texts.encode(render(self.question, ANSWER_FIRST), room=room)
-            size += explanation_prompt.size
-        with admission.admit(size, writes=writes, part=part) as slot:
+            explanation = self._render(ANSWER_FIRST)
+            explanation_prompt = await self.texts.encode(explanation, room=room)
+            size += explanation_prompt.size - explanation_prompt.opening_size
+            if explanation.opening:
+                openings[explanation.opening] = explanation_prompt.opening_size
+        with admission.admit(size, writes=writes, part=part, openings=openings) as slot:
             with self.tracing.span("admit"):
                 await slot.turn()
+            prompts = [prompt, explanation] if explanation else [prompt]
+            self.kept.enter_context(self.texts.keep_openings(prompts, slot.share))
             with answer_prompt.open(slot.share) as text:
                 slot.watch(text)
                 selection, decision, reasoning = await self._decide(text, slot.share)
@@ -105,6 +117,9 @@ class Session:
     def _form(self) -> Form:
         """The form of the prompt that asks for the letter."""
         return REASONING_FIRST if self.options.mode == "reason" else self.calibration.form
+
+    def _render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
+        return render(self.question, form, order=order, openings=self.openings)
 
     @property
     def _explains_separately(self) -> bool:
@@ -155,9 +170,7 @@ class Session:
         return [first.result(), *rest.result()]
 
     async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
-        shared = await self.texts.encode_shared(
-            [render(self.question, self._form, order=order) for order in orders]
-        )
+        shared = await self.texts.encode_shared([self._render(self._form, order=order) for order in orders])
         with shared.open(share) as texts:
             await texts.read_stem()
             scores = await gather(texts.score_labels(index, self.labels) for index in range(len(orders)))

@@ -1,10 +1,11 @@
 """Question to prompt: a constant prefix that can be cached, the client's text, and a constant end."""
 
 from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
-from mcq_service.prompts.chat_template import TextSpan, Turn, chat_prompt
-from mcq_service.prompts.forms import Form, Prompt
-from mcq_service.prompts.mcq_prompt import render, render_about
+from mcq_service.prompts.chat_template import Turn, chat_prompt
+from mcq_service.prompts.forms import Form, Opening, Prompt
+from mcq_service.prompts.mcq_prompt import Openings, render, render_about
 from mcq_service.prompts.plain_forms import plain_form
+from mcq_service.prompts.text_span import TextSpan
 
 ANSWER_FORMS = {
     "chat, 1 example": ANSWER_FIRST,
@@ -24,6 +25,8 @@ __all__ = [
     "ANSWER_FORMS",
     "REASONING_FIRST",
     "Form",
+    "Opening",
+    "Openings",
     "Prompt",
     "TextSpan",
     "Turn",

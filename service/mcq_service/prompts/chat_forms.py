@@ -21,7 +21,8 @@ def _form(keys: str, example: str, begin: str) -> Form:
         f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{PLANET.text(_MARK, _GAP)}<|im_end|>\n"
         f"<|im_start|>assistant\n{example}<|im_end|>\n<|im_start|>user\n"
     )
-    return Form(prefix, f"<|im_end|>\n<|im_start|>assistant\n{begin}", _MARK, _GAP)
+    turn = "<|im_end|>\n<|im_start|>assistant\n"
+    return Form(prefix, f"{turn}{begin}", _MARK, _GAP, f"{turn}answer: ", "<|im_end|>\n<|im_start|>user\n")
 
 
 ANSWER_FIRST = _form(

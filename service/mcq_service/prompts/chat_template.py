@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mcq_service.prompts.text_span import TextSpan
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -19,13 +21,6 @@ class Turn(NamedTuple):
 
     role: str
     text: str
-
-
-class TextSpan(NamedTuple):
-    """A part of a prompt: trusted (our own text), or a client's, in which nothing may become a control token."""
-
-    text: str
-    trusted: bool
 
 
 def chat_prompt(turns: Sequence[Turn]) -> Iterator[TextSpan]:

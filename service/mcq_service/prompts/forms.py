@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mcq_service.prompts.text_span import TextSpan
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """What prompts have in common before their questions: a client's examples, instructions and context.
+
+    Engines read it once for all prompts with the same object. No two requests share one: the time of an answer would
+    tell a client what others ask. It ends with a line break, so that its tokens do not depend on the question.
+    """
+
+    spans: tuple[TextSpan, ...]
+
+    @property
+    def text(self) -> str:
+        """The text of all spans."""
+        return "".join(span.text for span in self.spans)
 
 
 class Prompt(NamedTuple):
-    """The parts of a prompt, in order.
+    """The parts of a prompt; `opening`, if any, is between the prefix and the stem.
 
     `prefix` is the same for all questions. `stem` (the question) and `choices` are a client's text: nothing in them
     may become a control token, or a question could end its own turn. The stem ends with a line break, so that its
@@ -18,18 +38,28 @@ class Prompt(NamedTuple):
     stem: str
     choices: str
     suffix: str
+    opening: Opening | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        opening = self.opening.text if self.opening else ""
+        return f"{self.prefix}{opening}{self.stem}{self.choices}{self.suffix}"
 
 
 class Form(NamedTuple):
     """The constant prefix, the suffix that the model continues, and the separators inside a question.
 
-    `mark` follows the letter of a choice; `gap` separates the question from the choices.
+    `mark` follows the letter of a choice; `gap` separates the question from the choices. A client's example is its
+    choices, `answer`, its letter, and `end`.
     """
 
     prefix: str
     suffix: str
     mark: str
     gap: str
+    answer: str
+    end: str
 
     @property
     def digest(self) -> str:

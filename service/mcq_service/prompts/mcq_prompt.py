@@ -6,21 +6,57 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from mcq_service.prompts.chat_forms import ANSWER_FIRST
-from mcq_service.prompts.forms import Form, Prompt
+from mcq_service.prompts.forms import Form, Opening, Prompt
+from mcq_service.prompts.text_span import TextSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mcq_service.api.mcq.schemas import Option, Question
 
+OpeningKey = tuple[int, int, int]
 
-def render(question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int] | None = None) -> Prompt:
+
+class Openings:
+    """The openings of one request's prompts: one for all questions with the same examples, instructions and context.
+
+    The questions must live as long as this object.
+    """
+
+    def __init__(self) -> None:
+        """Start without openings."""
+        self._by_key: dict[tuple[Form, OpeningKey], Opening] = {}
+        self._by_text: dict[tuple[Form, tuple[TextSpan, ...]], Opening] = {}
+
+    @staticmethod
+    def key(question: Question) -> OpeningKey:
+        """Return the identity of a question's examples, instructions and context, which its batch may share."""
+        return id(question.examples), id(question.instructions), id(question.context)
+
+    def opening(self, question: Question, form: Form) -> Opening | None:
+        """Return the opening of a question's prompt in a form; None if nothing comes before the question."""
+        if not question.has_opening:
+            return None
+        key = form, self.key(question)
+        if key not in self._by_key:
+            spans = tuple(_opening_spans(question, form))
+            self._by_key[key] = self._by_text.setdefault((form, spans), Opening(spans))
+        return self._by_key[key]
+
+
+def render(
+    question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int] | None = None,
+    openings: Openings | None = None,
+) -> Prompt:  # fmt: skip
     """Render the prompt of a question.
 
     `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
+    Prompts that share `openings` can share what comes before the question.
     """
     stem = f"{_without_margin(question.question)}{form.gap}"
-    return Prompt(form.prefix, stem, _choices(question.options, form, order), form.suffix)
+    choices = _choices(question.options, form, order)
+    opening = (openings or Openings()).opening(question, form)
+    return Prompt(form.prefix, stem, choices, form.suffix, opening)
 
 
 def render_about(
@@ -29,6 +65,17 @@ def render_about(
     """Render the prompt of a question about a state, with its options in `order`; the state is the stem."""
     rest = f"{_without_margin(text)}{form.gap}{_choices(options, form, order)}"
     return Prompt(form.prefix, f"{_without_margin(state)}\n\n", rest, form.suffix)
+
+
+def _opening_spans(question: Question, form: Form) -> Iterator[TextSpan]:
+    """Yield a client's examples, each a turn of its own in a chat, its instructions and its context."""
+    for example in question.examples or ():
+        choices = _choices(example.options, form, None)
+        yield TextSpan(f"{_without_margin(example.question)}{form.gap}{choices}", trusted=False)
+        yield TextSpan(f"{form.answer}{example.answer}{form.end}", trusted=True)
+    for text in (question.instructions, question.context):
+        if text is not None:
+            yield TextSpan(f"{_without_margin(text)}\n\n", trusted=False)
 
 
 def _choices(options: Sequence[Option], form: Form, order: Sequence[int] | None) -> str:

@@ -16,4 +16,5 @@ def plain_form(examples: int) -> Form:
     """Return the form with this number of worked examples."""
     shown = EXAMPLES[len(EXAMPLES) - examples :]
     worked = "".join(f"{each.text(_MARK, _GAP)}{_END} {each.letter}\n\n" for each in shown)
-    return Form(f"The following are multiple choice questions (with answers).\n\n{worked}", _END, _MARK, _GAP)
+    head = "The following are multiple choice questions (with answers)."
+    return Form(f"{head}\n\n{worked}", _END, _MARK, _GAP, f"{_END} ", "\n\n")

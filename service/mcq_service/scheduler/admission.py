@@ -19,6 +19,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mcq_service.engine import Share
@@ -27,7 +28,7 @@ from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
 from mcq_service.scheduler.service_rate import ServiceRate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 
 _QUEUED_SHARE = 0.5  # of the deadline
 # Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
@@ -63,10 +64,16 @@ class Startable(Protocol):
 @dataclass(eq=False)
 class _Request:
     tokens: int
+    openings: Mapping[Any, int]
     writes: bool
     part: LanePart | None
     turn: asyncio.Future[None]
     text: Startable | None = None
+
+    @property
+    def size(self) -> int:
+        """Its tokens, if no other request keeps the same openings."""
+        return self.tokens + sum(self.openings.values())
 
     @property
     def queued(self) -> bool:
@@ -131,17 +138,27 @@ class Admission:
             self._lanes.discard(lane)
 
     @contextmanager
-    def admit(self, tokens: int, *, writes: bool, part: LanePart | None = None) -> Iterator[Slot]:
+    def admit(
+        self, tokens: int, *, writes: bool, part: LanePart | None = None,
+        openings: Mapping[Any, int] | None = None,
+    ) -> Iterator[Slot]:  # fmt: skip
         """Hold a place in the queue for a request that keeps up to `tokens` in memory.
 
-        A part uses its request's place. Raises QueueFull or QueueClosed.
+        `openings` are the tokens that it keeps beside these, and that count once for all parts with the same key. A
+        part uses its request's place. Raises QueueFull or QueueClosed.
         """
         self._refuse_if_draining()
+        openings = openings or {}
+        total = tokens + sum(openings.values())
         if part is None:
-            self._refuse_if_full(tokens, wait=self._wait_seconds(writes=writes))
+            self._refuse_if_full(total, wait=self._wait_seconds(writes=writes))
         turn = asyncio.get_running_loop().create_future()
-        request = _Request(min(tokens, self._limits.active_tokens), writes, part, turn)
+        if total > self._limits.active_tokens:
+            tokens, openings = self._limits.active_tokens, {}
+        request = _Request(tokens, openings, writes, part, turn)
         self._waiting.append(request)
+        if part is not None:
+            part.move(PartState.WAITING)
         self._idle.clear()
         self._grant()
         try:
@@ -180,7 +197,7 @@ class Admission:
     def _refuse_if_full(self, tokens: int, *, wait: float) -> None:
         """Raise QueueFull if the queue has no place, or if its requests will take too long: `wait` seconds."""
         queue = self._queue()
-        size = sum(each.tokens for each in queue)
+        size = sum(each.size for each in queue)
         count = sum(each.part is None for each in queue) + len(self._lanes)
         if (
             count < self._limits.queued_requests
@@ -196,7 +213,10 @@ class Admission:
 
     def _grant(self) -> None:
         """Give slots to the waiting requests that fit, in order."""
-        tokens = sum(request.tokens for request in self._active)
+        openings: dict[Any, int] = {}
+        for request in self._active:
+            openings.update(request.openings)
+        tokens = sum(request.tokens for request in self._active) + sum(openings.values())
         writers = sum(request.writes for request in self._active)
         parts = sum(request.part is not None for request in self._active)
         for request in list(self._waiting):
@@ -204,34 +224,80 @@ class Admission:
                 continue
             if request.part is not None and parts >= MAX_ACTIVE_PARTS:
                 continue
-            if tokens + request.tokens > self._limits.active_tokens:
+            more = {key: size for key, size in request.openings.items() if key not in openings}
+            size = request.tokens + sum(more.values())
+            if tokens + size > self._limits.active_tokens:
                 return  # later requests wait as well, or a long text would never get a slot
-            tokens += request.tokens
+            tokens += size
+            openings.update(more)
             writers += request.writes
             parts += request.part is not None
             self._waiting.remove(request)
             self._active.append(request)
             if request.part is not None:
+                request.part.move(PartState.GRANTED)
                 request.part.leave_queue()
             if not request.turn.done():
                 request.turn.set_result(None)
 
 
+class PartState(Enum):
+    """How far one part of a request is."""
+
+    COMING = "coming"
+    WAITING = "waiting"
+    GRANTED = "granted"
+    OPEN = "open"
+    ENDED = "ended"
+
+
 class LanePart:
     """One part of a request that has many. Lane creates it."""
 
-    def __init__(self, share: Share) -> None:
-        """Queue a part that uses its request's share of the engine."""
+    def __init__(self, share: Share, following: LanePart | None = None) -> None:
+        """Queue a part that uses its request's share of the engine; `following` is the next part."""
         self.share = share
+        self.following = following
         self._left_queue = asyncio.Event()
+        self._state = PartState.COMING
+        self._moved = asyncio.Event()
 
-    def leave_queue(self, _: object = None) -> None:
+    def leave_queue(self) -> None:
         """Mark the part as no longer queued: it has its turn, or has ended."""
         self._left_queue.set()
 
     async def left_queue(self) -> None:
         """Wait until the part is no longer queued."""
         await self._left_queue.wait()
+
+    def move(self, state: PartState) -> None:
+        """Set how far the part is."""
+        self._state = state
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def settled(self) -> PartState:
+        """Wait until the part has opened its texts, must wait for its turn, or has ended; return which."""
+        while self._state in {PartState.COMING, PartState.GRANTED}:
+            await self._moved.wait()
+        return self._state
+
+    def end(self, _: object = None) -> None:
+        """Mark the part as ended."""
+        self.leave_queue()
+        self.move(PartState.ENDED)
+
+    async def handed_over(self) -> None:
+        """Wait until a following part has opened its texts, must wait for its turn, or none is left.
+
+        Then what this part has read for both can be freed: the other keeps it, or would keep it while others need the
+        memory.
+        """
+        part = self.following
+        while part is not None:
+            if await part.settled() is not PartState.ENDED:
+                return
+            part = part.following
 
 
 class Lane:
@@ -250,11 +316,13 @@ class Lane:
         A part starts when the part before it has its turn, or has ended without one.
         """
         tasks: list[asyncio.Task[T]] = []
+        parts: list[LanePart] = []
+        for _ in works:
+            parts.append(LanePart(self._share, parts[-1] if parts else None))
         async with task_group() as group:
-            for work in works:
-                part = LanePart(self._share)
+            for work, part in zip(works, reversed(parts), strict=True):
                 tasks.append(group.create_task(work(part)))
-                tasks[-1].add_done_callback(part.leave_queue)
+                tasks[-1].add_done_callback(part.end)
                 await part.left_queue()
                 self.waiting -= 1
             self._on_empty(self)
@@ -276,3 +344,5 @@ class Slot:
     def watch(self, text: Startable) -> None:
         """Count the request as queued until this text's first computation begins."""
         self._request.text = text
+        if self._request.part is not None:
+            self._request.part.move(PartState.OPEN)

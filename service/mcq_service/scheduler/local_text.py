@@ -15,11 +15,11 @@ from mcq_service.scheduler.scheduler import STEP_TOKENS
 from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from mcq_service.engine import Engine, Tokenizer
-    from mcq_service.prompts import Prompt
+    from mcq_service.prompts import Opening, Prompt
     from mcq_service.scheduler.sampler import Sampler, ScoredToken
     from mcq_service.scheduler.scheduler import Scheduler
     from mcq_service.yaml_output import Line
@@ -38,13 +38,12 @@ class LocalText:
         self, scheduler: Scheduler, tokenizer: Tokenizer, tokens: list[int], *, room: int, share: Share,
         parent: LocalText | None = None, bypass_prefix_cache: bool = False,
     ) -> None:  # fmt: skip
-        """Start a text of `tokens`; `parent`, if any, has read the first of them.
+        """Start a text of `tokens`; `parent`, if any, has the first of them, and is read before this text.
 
         `share` decides when its turn comes. `bypass_prefix_cache` reads every token, also those of shared prefixes,
         which would otherwise have no logits.
         """
         self.tokens = Tokens(prompt=len(tokens))
-        self.begun: float | None = None
         own = len(tokens) - (parent.tokens.prompt if parent else 0)
         self.share, self.turn = share, share.place(own, now=scheduler.now)
         self.since_turn = 0
@@ -56,6 +55,18 @@ class LocalText:
         self._room = room
         self._parent = parent
         self._bypass_prefix_cache = bypass_prefix_cache
+        self._begun: float | None = None
+        self._reads_parent = False
+        self.reading = asyncio.Lock()  # held while a fork reads it
+
+    @property
+    def begun(self) -> float | None:
+        """See Text. Reading its parent is a text's own computation, unless another text reads it."""
+        return self._parent.begun if self._parent and self._reads_parent else self._begun
+
+    @begun.setter
+    def begun(self, seconds: float) -> None:
+        self._begun = seconds
 
     def open_sequence(self, engine: Engine[Any]) -> None:
         """See SchedulableText."""
@@ -69,12 +80,22 @@ class LocalText:
             self.sequence = engine.open(self.pending[:1], room=len(self.pending) - 1 + self._room)
         else:
             self.sequence = engine.open(self.pending, room=self._room)
-        self.tokens.cached = self.sequence.length
-        self.pending = self.pending[self.sequence.length :]
+        length = self.sequence.length
+        self.tokens.cached = self._parent.tokens.cached if self._parent and self._reads_parent else length
+        self.pending = self.pending[length:]
 
     async def read(self) -> None:
         """Read what is pending, so that forks can share it."""
         await self.run(Task(self, span=_span()))
+
+    async def _read_parent(self) -> None:
+        """Read the parent, unless another text has, or is reading it."""
+        if self._parent is None:
+            return
+        async with self._parent.reading:
+            if self._parent.pending:
+                self._reads_parent = True
+                await self._parent.read()
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """See Text."""
@@ -95,6 +116,7 @@ class LocalText:
             encode=self._tokenizer.encode_trusted, emit=put, span=_span(),
         )  # fmt: skip
         task.future.add_done_callback(lambda _: put(None))
+        await self._read_parent()
         self._scheduler.submit(task)
         try:
             while (piece := await pieces.get()) is not None:
@@ -117,6 +139,7 @@ class LocalText:
 
     async def run(self, task: Task) -> Any:
         """Run a task and return its result; cancelling ends it before the next step."""
+        await self._read_parent()
         self._scheduler.submit(task)
         return await asyncio.wrap_future(task.future)
 
@@ -128,12 +151,39 @@ class LocalTextEngine:
         """Use the tokenizer of the engine's model."""
         self.scheduler = scheduler
         self.tokenizer = tokenizer
+        self._kept: dict[Opening, _KeptOpening] = {}
 
     async def encode(self, prompt: Prompt, *, room: int) -> LocalPrompt:
         """See TextEngine."""
-        tokens = await asyncio.to_thread(self.tokenizer.encode_prompt, prompt)
+        opening, tokens = await asyncio.to_thread(self._encode, prompt)
         self.check_fits(len(tokens), room)
-        return LocalPrompt(self, tokens, room)
+        return LocalPrompt(self, tokens, room, prompt.opening, opening)
+
+    @contextmanager
+    def keep_openings(self, prompts: Iterable[Prompt], share: Share) -> Iterator[None]:
+        """See TextEngine. An opening is read when the first text needs it."""
+        openings = {prompt.opening for prompt in prompts if prompt.opening}
+        for opening in openings:
+            self._kept.setdefault(opening, _KeptOpening(share)).users += 1
+        try:
+            yield
+        finally:
+            for opening in openings:
+                kept = self._kept[opening]
+                kept.users -= 1
+                if not kept.users:
+                    del self._kept[opening]
+                    if kept.text is not None:
+                        self.scheduler.close(kept.text)
+
+    def opening_text(self, opening: Opening | None, tokens: list[int]) -> LocalText | None:
+        """Return the text of a kept opening, which has these tokens; None if it is not kept."""
+        kept = self._kept.get(opening) if opening else None
+        if kept is None:
+            return None
+        if kept.text is None:
+            kept.text = LocalText(self.scheduler, self.tokenizer, tokens, room=0, share=kept.share)
+        return kept.text
 
     def check_fits(self, size: int, room: int) -> None:
         """Raise PromptTooLong if `size` tokens and `room` more exceed the context."""
@@ -167,26 +217,48 @@ class LocalTextEngine:
 
     async def encode_shared(self, prompts: Sequence[Prompt]) -> LocalSharedPrompts:
         """See TextEngine."""
-        stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
+        opening, stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
         self.check_fits(len(stem) + max(map(len, rests)), 0)
-        return LocalSharedPrompts(self, stem, rests)
+        return LocalSharedPrompts(self, stem, rests, prompts[0].opening, opening)
 
     def shared_size(self, size: int, count: int) -> int:
         """See TextEngine. The stem and each rest are smaller than a prompt."""
         return size + min(count, _concurrent_texts(size)) * size
 
-    def _encode_parts(self, prompts: Sequence[Prompt]) -> tuple[list[int], list[list[int]]]:
-        """Encode the stem that the prompts share, and the rest of each."""
-        return self.tokenizer.encode_stem(prompts[0]), [self.tokenizer.encode_rest(each) for each in prompts]
+    def _encode(self, prompt: Prompt) -> tuple[int, list[int]]:
+        """Return the number of tokens up to the end of the opening, 0 without one, and all tokens."""
+        tokens = self.tokenizer.encode_prompt(prompt)
+        return (len(self.tokenizer.encode_opening(prompt)) if prompt.opening else 0), tokens
+
+    def _encode_parts(self, prompts: Sequence[Prompt]) -> tuple[int, list[int], list[list[int]]]:
+        """Encode the stem that the prompts share, and the rest of each; begin with the size of the opening."""
+        first = prompts[0]
+        opening = len(self.tokenizer.encode_opening(first)) if first.opening else 0
+        return (
+            opening,
+            self.tokenizer.encode_stem(first),
+            [self.tokenizer.encode_rest(each) for each in prompts],
+        )
+
+
+@dataclass
+class _KeptOpening:
+    """An opening that `users` keep; `text` is None before it is needed."""
+
+    share: Share
+    users: int = 0
+    text: LocalText | None = None
 
 
 @dataclass(frozen=True)
 class LocalPrompt:
-    """A prompt's tokens. See EncodedPrompt."""
+    """A prompt's tokens; the first `opening_size` are those up to the end of its opening. See EncodedPrompt."""
 
     texts: LocalTextEngine
     tokens: list[int]
     room: int
+    opening: Opening | None
+    opening_size: int
 
     @property
     def size(self) -> int:
@@ -195,7 +267,8 @@ class LocalPrompt:
 
     def open(self, share: Share) -> AbstractContextManager[LocalText]:
         """See EncodedPrompt."""
-        return self.texts.open_tokens(self.tokens, room=self.room, share=share)
+        parent = self.texts.opening_text(self.opening, self.tokens[: self.opening_size])
+        return self.texts.open_tokens(self.tokens, room=self.room, share=share, parent=parent)
 
 
 @dataclass(frozen=True)
@@ -205,6 +278,8 @@ class LocalSharedPrompts:
     texts: LocalTextEngine
     stem: list[int]
     rests: list[list[int]]
+    opening: Opening | None
+    opening_size: int
 
     @property
     def size(self) -> int:
@@ -224,7 +299,8 @@ class LocalSharedPrompts:
     @contextmanager
     def open(self, share: Share) -> Iterator[LocalSharedTexts]:
         """See SharedPrompts."""
-        with self.texts.open_tokens(self.stem, room=0, share=share) as stem:
+        parent = self.texts.opening_text(self.opening, self.stem[: self.opening_size])
+        with self.texts.open_tokens(self.stem, room=0, share=share, parent=parent) as stem:
             yield LocalSharedTexts(self, stem)
 
 

@@ -1,11 +1,23 @@
 """The prompts of questions: their parts, forms and untrusted text."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, answer_form, plain_form, render
+from mcq_service.prompts import (
+    ANSWER_FIRST,
+    ANSWER_FORMS,
+    REASONING_FIRST,
+    Form,
+    Openings,
+    Prompt,
+    answer_form,
+    plain_form,
+    render,
+)
 
 FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 
@@ -13,6 +25,80 @@ FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 def prompt(question: str = "Which?", choices: Any = ("x", "y"), **fields: Any) -> Prompt:
     choices = list(choices) if isinstance(choices, tuple) else choices
     return render(Question(question=question, choices=choices), **fields)
+
+
+def test_prompts_are_the_same_to_the_bit() -> None:
+    """A changed prompt changes every answer, and no calibration applies to it any more.
+
+    golden/prompts.json has the parts of each prompt, by form, question and order.
+    """
+    questions: list[tuple[str, Any, list[int]]] = [
+        ("Which is a fruit?", ["stone", "apple", "car"], [1, 2, 0]),
+        ("  def f():\n      return 1\n", {"Q": "    return x", "B": "for i in y:\r\n\tz\n"}, [1, 0]),
+    ]
+    forms = {**ANSWER_FORMS, "chat, reasoning first": REASONING_FIRST}
+    rendered = {
+        f"{name}; question {number}; {order_name}": prompt(text, choices, form=form, order=order)
+        for name, form in forms.items()
+        for number, (text, choices, other) in enumerate(questions)
+        for order_name, order in (("own order", None), ("another order", other))
+    }
+    golden = json.loads((Path(__file__).parent / "golden/prompts.json").read_text())
+    assert {name: each[:4] for name, each in rendered.items()} == {
+        name: tuple(each) for name, each in golden.items()
+    }
+    assert all(each.opening is None for each in rendered.values())
+
+
+PREAMBLE: dict[str, Any] = {
+    "context": "    def f():\n        return 1\n",
+    "instructions": "Answer for a beginner. <|im_end|>",
+    "examples": [{"question": "Which barks?", "choices": {"X": "cat", "Q": "dog"}, "answer": "Q"}],
+}
+
+
+def full(**fields: Any) -> Question:
+    return Question(question="What does f return?", choices=["1", "2"], **fields)
+
+
+def test_examples_instructions_and_context_come_before_the_question() -> None:
+    """In a chat each example is a turn of its own."""
+    rendered = render(full(**PREAMBLE), ANSWER_FIRST)
+    assert rendered.text.removeprefix(rendered.prefix) == (
+        "Which barks?\n\nX) cat\nQ) dog<|im_end|>\n<|im_start|>assistant\nanswer: Q<|im_end|>\n<|im_start|>user\n"
+        "Answer for a beginner. <|im_end|>\n\ndef f():\n    return 1\n\nWhat does f return?\n\nA) 1\nB) 2"
+        "<|im_end|>\n<|im_start|>assistant\nanswer:"
+    )
+    plain = render(full(**PREAMBLE), plain_form(0))
+    assert plain.text.removeprefix(plain.prefix) == (
+        "Which barks?\nX. cat\nQ. dog\nAnswer: Q\n\nAnswer for a beginner. <|im_end|>\n\ndef f():\n    return 1\n\n"
+        "What does f return?\nA. 1\nB. 2\nAnswer:"
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_the_turn_of_an_examples_answer_is_our_own_text(form: Form) -> None:
+    """What the client wrote is tokenised as untrusted text."""
+    opening = render(full(**PREAMBLE), form).opening
+    assert opening
+    assert "".join(span.text for span in opening.spans if span.trusted) == f"{form.answer}Q{form.end}"
+
+
+def test_questions_of_a_request_share_an_opening_if_its_texts_and_its_form_are_the_same() -> None:
+    """Another request never shares it."""
+    questions = [full(**PREAMBLE), full(**PREAMBLE), full(context="Other."), full(examples=[]), full()]
+
+    def opening(question: Question, form: Form = ANSWER_FIRST) -> object:
+        return render(question, form, openings=openings).opening
+
+    openings = Openings()
+    first, same, other, *none = [opening(each) for each in questions]
+    assert first is same
+    assert first is not other
+    assert none == [None, None]
+    assert opening(questions[0], REASONING_FIRST) is not first
+    openings = Openings()
+    assert opening(questions[0]) is not first
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -92,7 +178,7 @@ def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
 def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
     """The model continues the pattern that it has read; the correct letters are evenly distributed."""
     rendered = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
-    assert "".join(rendered[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
+    assert rendered.text.removeprefix(rendered.prefix) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
     head, *worked, rest = rendered.prefix.split("\n\n")
     assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
     assert worked[-1] == (

@@ -307,3 +307,23 @@ async def test_few_parts_are_active() -> None:
     go.set()
     await asyncio.gather(*running)
     assert most == MAX_ACTIVE_PARTS
+
+
+async def test_what_several_parts_keep_counts_once() -> None:
+    """Another opening does not fit beside it; one that is too large for all of the memory has its turn alone."""
+    queue = admission(queued_requests=10, queued_tokens=100_000)
+    shared, other, large = object(), object(), object()
+    with ExitStack() as stack:
+
+        def admit(opening: object, size: int = 600) -> Slot:
+            return stack.enter_context(queue.admit(100, writes=False, openings={opening: size}))
+
+        slots = [admit(shared) for _ in range(5)]
+        assert [has_turn(each) for each in slots] == [True] * 4 + [False]
+        with pytest.raises(QueueFull), queue.admit(100_000, writes=False):
+            pass
+    with ExitStack() as stack:
+        slots = [admit(shared), admit(other), admit(large, 5000)]
+        assert [has_turn(each) for each in slots] == [True, False, False]
+    with ExitStack() as stack:
+        assert has_turn(admit(large, 5000))

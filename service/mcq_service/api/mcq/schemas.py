@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import ascii_uppercase
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,8 +23,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mcq_service.api.problems import Problem
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MAX_QUESTION_CHARACTERS = 20_000
 MAX_CHOICE_CHARACTERS = 4_000
+MAX_CONTEXT_CHARACTERS = 200_000
+MAX_INSTRUCTIONS_CHARACTERS = 4_000
+MAX_EXAMPLES = 32
 MAX_REASONING_TOKENS = 512
 
 Mode = Literal["answer", "explain", "reason"]
@@ -54,6 +60,10 @@ def _one_capital(label: str) -> str:
 
 _Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS), AfterValidator(not_blank)]
 _Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS), AfterValidator(not_blank)]
+_Context = Annotated[str, StringConstraints(max_length=MAX_CONTEXT_CHARACTERS), AfterValidator(not_blank)]
+_Instructions = Annotated[
+    str, StringConstraints(max_length=MAX_INSTRUCTIONS_CHARACTERS), AfterValidator(not_blank)
+]
 _Label = Annotated[str, AfterValidator(_one_capital)]
 _Count = Field(min_length=2, max_length=len(ascii_uppercase))
 
@@ -76,22 +86,112 @@ class Option(NamedTuple):
         return lines[written[0] : written[-1] + 1]
 
 
-class Question(BaseModel):
+_Choices = Annotated[
+    Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
+    Discriminator(_form),
+]
+
+
+class _Offered(BaseModel):
+    """A question and its choices."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    question: _Text = Field(description="The question; it may contain line breaks, code and LaTeX.")
+    choices: _Choices = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
+
+    @model_validator(mode="after")
+    def _choices_are_distinct(self) -> Self:
+        first: dict[str, str] = {}
+        for option in self.options:
+            if (same := first.setdefault("\n".join(option.lines), option.label)) != option.label:
+                raise PydanticCustomError(
+                    "duplicate_choice",
+                    "Choices {first} and {second} are the same: each choice must differ from the others",
+                    {"first": same, "second": option.label},
+                )
+        return self
+
+    @property
+    def options(self) -> list[Option]:
+        """The choices in order, each with its label."""
+        if isinstance(self.choices, dict):
+            return [Option(label, text) for label, text in self.choices.items()]
+        return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
+
+    @property
+    def characters(self) -> int:
+        """The number of characters of the question and its choices."""
+        return len(self.question) + sum(len(option.text) for option in self.options)
+
+
+class Example(_Offered):
+    """A question with its answer, for the model to follow."""
+
+    answer: _Label = Field(description="The label of the right choice; a list is labelled A, B, ….")
+
+    @model_validator(mode="after")
+    def _answer_is_offered(self) -> Self:
+        labels = [option.label for option in self.options]
+        if self.answer not in labels:
+            raise PydanticCustomError(
+                "example_answer",
+                "the answer {answer} is no label of this example's choices: send one of {labels}",
+                {"answer": self.answer, "labels": ", ".join(labels)},
+            )
+        return self
+
+
+_Examples = Annotated[list[Example], Field(max_length=MAX_EXAMPLES)]
+
+
+class _Preamble(BaseModel):
+    """What the model reads before a question."""
+
+    context: _Context | None = Field(
+        default=None, description="A passage that the question is about; line breaks and indentation stay."
+    )
+    instructions: _Instructions | None = Field(
+        default=None, description="How to answer, for example: Choose the best answer for a beginner."
+    )
+    examples: _Examples | None = Field(
+        default=None, description="Questions with their answers, for the model to follow."
+    )
+
+    @property
+    def has_opening(self) -> bool:
+        """True if the model reads something before the question."""
+        return bool(self.context or self.instructions or self.examples)
+
+    @property
+    def opening_characters(self) -> int:
+        """The number of characters before the question."""
+        examples = self.examples or ()
+        return len(self.context or "") + len(self.instructions or "") + sum(e.characters for e in examples)
+
+
+class Question(_Preamble, _Offered):
     """A question and 2 to 26 distinct choices: a list (labelled A, B, …) or a map of letters to choices."""
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         json_schema_extra={
-            "examples": [{"question": "What is the derivative of x²?", "choices": ["x", "2x", "x²", "2"]}]
+            "examples": [
+                {"question": "What is the derivative of x²?", "choices": ["x", "2x", "x²", "2"]},
+                {
+                    "context": "The tower was built in 1889 for a fair and stands in Paris.",
+                    "question": "When was it built?",
+                    "choices": ["1789", "1889", "1989"],
+                    "instructions": "Answer from the text alone.",
+                    "examples": [
+                        {"question": "Where does it stand?", "choices": ["Rome", "Paris"], "answer": "B"}
+                    ],
+                },
+            ]
         },
     )
 
-    question: _Text = Field(description="The question; it may contain line breaks, code and LaTeX.")
-    choices: Annotated[
-        Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
-        Discriminator(_form),
-    ] = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
     mode: Mode | None = Field(
         default=None,
         description="answer: the choice and the probabilities; explain: the answer first, then its reasoning; reason: "
@@ -113,25 +213,6 @@ class Question(BaseModel):
         "rotations: ask in every rotation of the choices, which multiplies the work by their number; none: keep it. "
         "Default: the service's, prior unless configured.",
     )  # fmt: skip
-
-    @model_validator(mode="after")
-    def _choices_are_distinct(self) -> Self:
-        first: dict[str, str] = {}
-        for option in self.options:
-            if (same := first.setdefault("\n".join(option.lines), option.label)) != option.label:
-                raise PydanticCustomError(
-                    "duplicate_choice",
-                    "Choices {first} and {second} are the same: each choice must differ from the others",
-                    {"first": same, "second": option.label},
-                )
-        return self
-
-    @property
-    def options(self) -> list[Option]:
-        """The choices in order, each with its label."""
-        if isinstance(self.choices, dict):
-            return [Option(label, text) for label, text in self.choices.items()]
-        return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
 
 
 class AnswerRequest(Question):
@@ -163,8 +244,17 @@ def _allow_any_item(schema: dict[str, Any]) -> None:
     schema["items"] = {"anyOf": [schema["items"], anything]}
 
 
-class Batch(BaseModel):
-    """Several questions in one request; a malformed one does not affect the others."""
+def _with_defaults(question: Question, shared: dict[str, Any]) -> Question:
+    own = {name for name in shared if getattr(question, name) is not None}
+    update = {name: value for name, value in shared.items() if name not in own}
+    return question.model_copy(update=update) if update else question
+
+
+class Batch(_Preamble):
+    """Several questions in one request; a malformed one does not affect the others.
+
+    `context`, `instructions` and `examples` are for all questions that have none of their own.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -174,8 +264,14 @@ class Batch(BaseModel):
 
     @property
     def items(self) -> list[Question | MalformedQuestion]:
-        """The questions, and the errors of malformed ones."""
-        return list(self.questions)
+        """The questions with what the batch has for all of them, and the errors of malformed ones."""
+        shared = {
+            name: value for name in _Preamble.model_fields if (value := getattr(self, name)) is not None
+        }
+        items: Iterable[Question | MalformedQuestion] = self.questions
+        return [
+            each if isinstance(each, MalformedQuestion) else _with_defaults(each, shared) for each in items
+        ]
 
 
 class Choice(BaseModel):

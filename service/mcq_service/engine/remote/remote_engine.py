@@ -20,7 +20,7 @@ from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.text_engine import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from mcq_service.engine.remote.openai_client import OpenAIClient, Usage
     from mcq_service.engine.text_engine import Share
@@ -120,6 +120,11 @@ class RemoteTextEngine:
             )
         return list(ascii_uppercase[:count])
 
+    @contextmanager
+    def keep_openings(self, prompts: Iterable[Prompt], share: Share) -> Iterator[None]:
+        """See TextEngine. The server's prefix cache keeps them."""
+        yield
+
     async def encode_shared(self, prompts: Sequence[Prompt]) -> RemoteSharedPrompts:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
         texts = [
@@ -142,6 +147,11 @@ class RemotePrompt:
 
     text: RemoteText
     size: int
+
+    @property
+    def opening_size(self) -> int:
+        """See EncodedPrompt. The other server keeps it."""
+        return 0
 
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteText]:
@@ -233,4 +243,6 @@ def _estimate_tokens(text: str) -> int:
 
 def _text(prompt: Prompt) -> str:
     stem, choices = escape_control_tokens(prompt.stem), escape_control_tokens(prompt.choices)
-    return f"{prompt.prefix}{stem}{choices}{prompt.suffix}"
+    spans = prompt.opening.spans if prompt.opening else ()
+    opening = "".join(span.text if span.trusted else escape_control_tokens(span.text) for span in spans)
+    return f"{prompt.prefix}{opening}{stem}{choices}{prompt.suffix}"
