@@ -35,7 +35,7 @@ Values of the labels:
 - `mode`: `answer`, `explain`, `reason`, `completion` or `chat`; `unknown` for a request that was refused before its
   mode was read.
 - `outcome`: `answered`, `abstained`, or the type of the client's [problem](api.md#problems).
-- `label`: the letter of the chosen choice.
+- `label`: the letter of the chosen choice; `other` for a label of two letters.
 - `type` of `mcq_tokens_total`: `prompt` or `completion`.
 - `gen_ai_*`: OpenTelemetry's. The operation is `text_completion` or `chat`, the type of tokens `input` or `output`.
 

@@ -134,6 +134,7 @@ class FakeSharedPrompts:
     texts: FakeTexts
     prompts: Sequence[Prompt]
     size: int = 30
+    opening_size: int = 0
 
     @contextmanager
     def open(self, share: Share) -> Iterator["FakeSharedTexts"]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -187,6 +188,8 @@ def _parse(value: object, answer: Callable[[object, Sequence[Option]], int]) -> 
         if all(each["type"] == "duplicate_choice" for each in error.errors()):
             raise NotAskable(_message(error)) from error
         raise
+    if len(question.choices) > len(ascii_uppercase):
+        raise ValueError(f"choices: a question of an exam has at most {len(ascii_uppercase)}")
     return ExamQuestion(
         id=row.id,
         subject=row.subject,

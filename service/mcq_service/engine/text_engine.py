@@ -106,6 +106,10 @@ class SharedPrompts(Protocol):
     def size(self) -> int:
         """The number of tokens that their texts keep in memory at once, for admission."""
 
+    @property
+    def opening_size(self) -> int:
+        """See EncodedPrompt."""
+
     def open(self, share: Share) -> AbstractContextManager[SharedTexts]:
         """Open the texts; leaving frees their memory."""
 

@@ -36,11 +36,42 @@ def decide(options: Sequence[Option], probabilities: Sequence[float], *, min_con
         confidence=confidence,
         margin=confidence - second,
         abstained=abstained,
-        probabilities=[
-            LabelProbability(label=option.label, probability=probability)
-            for option, probability in zip(options, probabilities, strict=True)
-        ],
+        probabilities=_labelled(options, probabilities),
     )
+
+
+class Judgement(NamedTuple):
+    """The choices that are more probably right than wrong, or an abstention, from judging each by itself."""
+
+    selected: list[Choice]
+    confidence: float
+    margin: float
+    abstained: bool
+    probabilities: list[LabelProbability]
+
+
+def judge(options: Sequence[Option], probabilities: Sequence[float], *, min_confidence: float) -> Judgement:
+    """Select every choice that is probably right; abstain if one of them is decided below `min_confidence`."""
+    confidence = min(max(probability, 1 - probability) for probability in probabilities)
+    abstained = confidence < min_confidence
+    return Judgement(
+        selected=[
+            Choice(label=option.label, index=index, text=option.text)
+            for index, (option, probability) in enumerate(zip(options, probabilities, strict=True))
+            if probability > 1 / 2 and not abstained
+        ],
+        confidence=confidence,
+        margin=2 * confidence - 1,
+        abstained=abstained,
+        probabilities=_labelled(options, probabilities),
+    )
+
+
+def _labelled(options: Sequence[Option], probabilities: Sequence[float]) -> list[LabelProbability]:
+    return [
+        LabelProbability(label=option.label, probability=probability)
+        for option, probability in zip(options, probabilities, strict=True)
+    ]
 
 
 def certainty(probabilities: Sequence[float]) -> float:

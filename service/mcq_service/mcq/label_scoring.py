@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, NamedTuple
 
+from mcq_service.api.mcq.schemas import Option
 from mcq_service.mcq.calibration import second_order
 from mcq_service.mcq.decision import mean_over_rotations, rotations, softmax
+from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from mcq_service.api.mcq.schemas import Debias
+    from mcq_service.engine import SharedTexts, TextEngine
     from mcq_service.mcq.calibration import Calibration
+
+
+class SharedQuestion(NamedTuple):
+    """A question among prompts that share a stem: prompt `first` + n has its choices in the order `orders[n]`."""
+
+    labels: list[str]
+    debias: Debias
+    orders: list[list[int]]
+    first: int
+
+
+def debias_unmeasured(choices: int, debias: Debias) -> Debias:
+    """Return how to debias a question of a kind that has no calibration: two choices are asked in both orders."""
+    return "rotations" if debias == "prior" and choices == 2 else debias
+
+
+async def shared_probabilities(
+    texts: SharedTexts, question: SharedQuestion, *, calibration: Calibration
+) -> list[float]:
+    """Return a probability for each choice of one question among others; they sum to 1."""
+
+    async def score(orders: Sequence[Sequence[int]]) -> list[list[float]]:
+        indexes = [question.first + question.orders.index(list(order)) for order in orders]
+        return await gather(texts.score_labels(index, question.labels) for index in indexes)
+
+    return await choice_probabilities(score, question.labels, debias=question.debias, calibration=calibration)
+
+
+def labelled(options: Sequence[Option], texts: TextEngine) -> list[Option]:
+    """Return the choices with labels that are single tokens: their own letters, or pairs of letters for more than 26.
+
+    Raises TooManyChoices.
+    """
+    if len(options) <= len(ascii_uppercase):
+        return list(options)
+    labels = texts.labels(len(options))
+    return [Option(label, option.text) for label, option in zip(labels, options, strict=True)]
 
 
 def orders_of(choices: int, *, debias: Debias, calibration: Calibration) -> list[list[int]]:

@@ -21,8 +21,9 @@ from mcq_service.api.mcq.schemas import (
     Results,
 )
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
-from mcq_service.engine import PromptTooLong
+from mcq_service.engine import PromptTooLong, TooManyChoices
 from mcq_service.mcq.decision import rotations
+from mcq_service.mcq.judging_session import JudgingSession
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
 from mcq_service.prompts import ANSWER_FIRST, Form, Openings, render
 from mcq_service.runtime.task_group import emitted
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 Event = Decision | ReasoningDelta | Answer
 
 MAX_CHARACTERS = 4 * 1024 * 1024
-"""The largest batch, also of typed questions: its questions and choices, counted once for each time they are read.
+"""The largest request, also of typed questions: its questions and choices, counted once for each time they are read.
 
 A request body without rotations has at most this many.
 """
@@ -120,19 +121,20 @@ class MCQService:
             return Results(results=await lane.gather(tasks))
 
     def _check(self, questions: Sequence[Question]) -> None:
-        """Refuse a batch that is too much work: with rotations, a request body could ask for hours of it."""
+        """Refuse questions that are too much work: with rotations, a request body could ask for hours of it."""
         openings = {Openings.key(each): each.opening_characters for each in questions if each.has_opening}
         total = sum(openings.values()) + sum(self._characters(question) for question in questions)
         if total > MAX_CHARACTERS:
             raise RequestTooLarge(
-                f"The batch has {total} characters, where each rotation of a question's choices counts; one request "
-                f"may have {MAX_CHARACTERS}. Send fewer questions at once, or with another debias than rotations."
+                f"The request has {total} characters, where each rotation of a question's choices counts; one request "
+                f"may have {MAX_CHARACTERS}. Send fewer questions or choices at once, or with another debias than "
+                "rotations."
             )
 
     def _characters(self, question: Question) -> int:
         debias = debias_in(question.mode or self._defaults.mode, question.debias or self._defaults.debias)
         times = len(question.choices) if debias == "rotations" else 1
-        return times * question.characters
+        return (2 if question.select == "all" else times) * question.characters
 
     async def _result(
         self, index: int, question: Question | ProblemError, openings: Openings, part: LanePart
@@ -178,6 +180,7 @@ class MCQService:
         )
 
     async def _answer(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+        self._check([question])
         with ExitStack() as kept:
             return await self._run(question, emit, Openings(), kept)
 
@@ -186,7 +189,8 @@ class MCQService:
         part: LanePart | None = None,
     ) -> Answer:  # fmt: skip
         defaults = self._defaults
-        session = Session(
+        session_type = Session if question.select == "one" else JudgingSession
+        session = session_type(
             id=f"mcq-{uuid.uuid4().hex}",
             question=question,
             options=AnswerOptions(
@@ -211,6 +215,9 @@ class MCQService:
                 answer = await session.run(self._admission, part)
         except PromptTooLong as error:
             raise _too_long(question, error) from None
+        except TooManyChoices as error:
+            field = InvalidField(pointer="/choices", detail=str(error))
+            raise InvalidQuestion(f"Send fewer choices. {error}", errors=[field]) from None
         self._metrics.answered(answer)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,21 +10,21 @@ from typing import TYPE_CHECKING
 from mcq_service.api.mcq.schemas import Answer, Decision, ReasoningDelta, Timings, Usage
 from mcq_service.engine import Tokens
 from mcq_service.mcq.decision import Selection, decide
-from mcq_service.mcq.label_scoring import choice_probabilities, orders_of
+from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
 from mcq_service.runtime.task_group import gather, task_group
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import ExitStack
 
-    from mcq_service.api.mcq.schemas import Debias, Mode, Question
-    from mcq_service.engine import Share, Text, TextEngine
+    from mcq_service.api.mcq.schemas import Debias, Mode, Option, Question
+    from mcq_service.engine import EncodedPrompt, Share, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
-    from mcq_service.prompts import Openings, Prompt
-    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.prompts import Opening, Openings, Prompt
+    from mcq_service.scheduler import Admission, LanePart, Slot
     from mcq_service.telemetry import Tracing
 
 _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
@@ -51,7 +52,7 @@ def debias_in(mode: Mode, debias: Debias) -> Debias:
 class Session:
     """One question, and the state of its answer. `clock` is in seconds.
 
-    `openings` are those of its request; `kept` keeps them after the answer, until it is closed.
+    `openings` are those of its request; `kept` keeps those of `prompts` after the answer, until it is closed.
     """
 
     id: str
@@ -67,59 +68,87 @@ class Session:
     kept: ExitStack
     tokens: Tokens = field(default_factory=Tokens)
     admitted: float = 0.0
+    choices: list[Option] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+    opening_sizes: dict[Opening, int] = field(default_factory=dict)
     begun: float | None = None
     answered: float = 0.0
 
     @property
     def labels(self) -> list[str]:
-        """The letters of the choices."""
-        return [option.label for option in self.question.options]
+        """The labels of the choices."""
+        return [option.label for option in self.choices]
 
     async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
-        """Answer, alone or as a part of a batch. Raises PromptTooLong, EngineFailed or SchedulerError."""
+        """Answer, alone or as a part of a batch.
+
+        Raises PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
+        """
         self.admitted = self.clock()
-        writes = self.options.mode != "answer"
-        room = self.options.reasoning_tokens + _FORCED_TOKENS if writes else 0
-        prompt, explanation, explanation_prompt = self._render(self._form), None, None
-        answer_prompt = await self.texts.encode(prompt, room=0 if self._explains_separately else room)
-        size = answer_prompt.size - answer_prompt.opening_size + room
+        self.choices = labelled(self.question.options, self.texts)
+        prompt = self.render(self._form)
+        room = 0 if self._explains_separately else self._room
+        answer_prompt = await self.texts.encode(prompt, room=room)
+        own = answer_prompt.size - answer_prompt.opening_size
+        size = own + self._room
         if extra := len(orders_of(len(self.labels), debias=self._debias, calibration=self.calibration)) - 1:
-            size += self.texts.shared_size(answer_prompt.size - answer_prompt.opening_size, extra)
-        openings = {prompt.opening: answer_prompt.opening_size} if prompt.opening else {}
+            size += self.texts.shared_size(own, extra)
+        self.keep(prompt, answer_prompt)
+        explanation_prompt = None
         if self._explains_separately:
-            explanation = self._render(ANSWER_FIRST)
-            explanation_prompt = await self.texts.encode(explanation, room=room)
+            explanation_prompt = await self.encode_explanation()
             size += explanation_prompt.size - explanation_prompt.opening_size
-            if explanation.opening:
-                openings[explanation.opening] = explanation_prompt.opening_size
-        with admission.admit(size, writes=writes, part=part, openings=openings) as slot:
-            with self.tracing.span("admit"):
-                await slot.turn()
-            prompts = [prompt, explanation] if explanation else [prompt]
-            self.kept.enter_context(self.texts.keep_openings(prompts, slot.share))
+        async with self.turn(admission, size, part) as slot:
             with answer_prompt.open(slot.share) as text:
                 slot.watch(text)
                 selection, decision, reasoning = await self._decide(text, slot.share)
+                label = self.labels[selection.best]
                 if explanation_prompt is None and self.options.mode == "explain":
-                    reasoning = await self._explain(text, selection)
-                self._count(text.tokens)
+                    reasoning = await self.explain(text, label)
+                self.count(text.tokens)
                 self.begun = text.begun
             if explanation_prompt is not None:
                 with explanation_prompt.open(slot.share) as text:
-                    reasoning = await self._explain(text, selection)
-                    self._count(text.tokens)
-        with self.tracing.span("parse"):
-            label = self.question.options[selection.best].label
-            parsed = parse(document(label, reasoning), self.labels)
-        return self._finish(decision, parsed.reasoning)
+                    reasoning = await self.explain(text, label)
+                    self.count(text.tokens)
+        return self.finish(decision, reasoning, label, self.labels)
+
+    @property
+    def _room(self) -> int:
+        """The number of tokens for the reasoning."""
+        return 0 if self.options.mode == "answer" else self.options.reasoning_tokens + _FORCED_TOKENS
+
+    def keep(self, prompt: Prompt, encoded: EncodedPrompt | SharedPrompts) -> None:
+        """Keep a prompt's opening from the session's turn on."""
+        if prompt.opening:
+            self.prompts.append(prompt)
+            self.opening_sizes[prompt.opening] = encoded.opening_size
+
+    async def encode_explanation(self) -> EncodedPrompt:
+        """Encode the prompt for reasoning after the answer, and keep its opening."""
+        prompt = self.render(ANSWER_FIRST)
+        encoded = await self.texts.encode(prompt, room=self._room)
+        self.keep(prompt, encoded)
+        return encoded
+
+    @asynccontextmanager
+    async def turn(self, admission: Admission, size: int, part: LanePart | None) -> AsyncIterator[Slot]:
+        """Wait for the session's turn, with `size` tokens beside its openings, and hold it."""
+        writes = self.options.mode != "answer"
+        with admission.admit(size, writes=writes, part=part, openings=self.opening_sizes) as slot:
+            with self.tracing.span("admit"):
+                await slot.turn()
+            self.kept.enter_context(self.texts.keep_openings(self.prompts, slot.share))
+            yield slot
 
     @property
     def _form(self) -> Form:
         """The form of the prompt that asks for the letter."""
         return REASONING_FIRST if self.options.mode == "reason" else self.calibration.form
 
-    def _render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
-        return render(self.question, form, order=order, openings=self.openings)
+    def render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
+        """Render the question's prompt in a form."""
+        return render(self.question, form, options=self.choices, order=order, openings=self.openings)
 
     @property
     def _explains_separately(self) -> bool:
@@ -136,24 +165,22 @@ class Session:
         if self.options.mode == "reason":
             reasoning = await self._write(text)
             text.force('"\nanswer:')
-        with self.tracing.span("prefill", **self._attributes()):
+        with self.tracing.span("prefill", **self.attributes()):
             probabilities = await choice_probabilities(
                 partial(self._scores, text, share),
                 self.labels,
                 debias=self._debias,
                 calibration=self.calibration,
             )
-            selection = decide(
-                self.question.options, probabilities, min_confidence=self.options.min_confidence
-            )
+            selection = decide(self.choices, probabilities, min_confidence=self.options.min_confidence)
         self.answered = self.clock()
         decision = self._decision(selection)
         self.emit(decision)
         return selection, decision, reasoning
 
-    async def _explain(self, text: Text, selection: Selection) -> str:
+    async def explain(self, text: Text, label: str) -> str:
         """Write the reasoning after the answer."""
-        text.force(f' {self.question.options[selection.best].label}\n{REASONING_KEY}: "')
+        text.force(f' {label}\n{REASONING_KEY}: "')
         return await self._write(text)
 
     async def _scores(self, text: Text, share: Share, orders: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -170,17 +197,17 @@ class Session:
         return [first.result(), *rest.result()]
 
     async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
-        shared = await self.texts.encode_shared([self._render(self._form, order=order) for order in orders])
+        shared = await self.texts.encode_shared([self.render(self._form, order=order) for order in orders])
         with shared.open(share) as texts:
             await texts.read_stem()
             scores = await gather(texts.score_labels(index, self.labels) for index in range(len(orders)))
-        self._count(texts.tokens)
+        self.count(texts.tokens)
         return scores
 
     async def _write(self, text: Text) -> str:
         """Let the model write a line between forced quotes, until it closes the quote or reaches the limit."""
         line, shown = Line(), ""
-        with self.tracing.span("decode", **self._attributes()):
+        with self.tracing.span("decode", **self.attributes()):
             async for _ in text.write(line, limit=self.options.reasoning_tokens):
                 settled = line.settled
                 if len(settled) > len(shown):
@@ -190,7 +217,7 @@ class Session:
             self.emit(ReasoningDelta(delta=line.text[len(shown) :]))
         return line.text
 
-    def _attributes(self) -> dict[str, str | int]:
+    def attributes(self) -> dict[str, str | int]:
         """Return the span's attributes, by OpenTelemetry's names."""
         return {
             "gen_ai.operation.name": "text_completion",
@@ -200,7 +227,8 @@ class Session:
             else 0,
         }
 
-    def _count(self, tokens: Tokens) -> None:
+    def count(self, tokens: Tokens) -> None:
+        """Count the tokens of a text."""
         self.tokens = Tokens(
             prompt=self.tokens.prompt + tokens.prompt,
             cached=self.tokens.cached + tokens.cached,
@@ -220,7 +248,11 @@ class Session:
             trace_id=current_trace_id(),
         )
 
-    def _finish(self, decision: Decision, reasoning: str | None) -> Answer:
+    def finish(self, decision: Decision, reasoning: str | None, label: str, labels: Sequence[str]) -> Answer:
+        """Return the answer. `label` and the reasoning are the model's output; `labels` are those it may have."""
+        with self.tracing.span("parse"):
+            reasoning = parse(document(label, reasoning), labels).reasoning
+
         def ms(until: float) -> float:
             return round(1000 * (until - self.admitted), 3)
 

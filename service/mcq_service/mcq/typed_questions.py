@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.mcq.schemas import Option, Usage
 from mcq_service.api.problems import RequestTooLarge
-from mcq_service.mcq.label_scoring import choice_probabilities, orders_of
+from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
 from mcq_service.mcq.service import MAX_CHARACTERS
 from mcq_service.prompts import render_about
 from mcq_service.runtime.task_group import gather
@@ -45,16 +44,6 @@ class TypedAnswers(NamedTuple):
 
     probabilities: list[list[float]]
     usage: Usage
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A question with the labels of its options; prompt `first` + n has them in the order `orders[n]`."""
-
-    labels: list[str]
-    debias: Debias
-    orders: list[list[int]]
-    first: int
 
 
 class TypedQuestions:
@@ -91,20 +80,24 @@ class TypedQuestions:
                     slot.watch(texts)
                     with self._tracing.span("prefill", **self._attributes()):
                         await texts.read_stem()
-                        probabilities = await gather(self._probabilities(texts, each) for each in asked)
+                        probabilities = await gather(
+                            shared_probabilities(texts, each, calibration=self._calibration) for each in asked
+                        )
         usage, seconds = _usage(texts), self._clock() - started
         self._metrics.completed(
             mode=MODE, operation=_OPERATION, model=self.model, tokens=usage, seconds=seconds, first=seconds
         )
         return TypedAnswers(probabilities, usage)
 
-    def _prompts(self, state: str, questions: Sequence[TypedQuestion]) -> tuple[list[_Asked], list[Prompt]]:
-        asked: list[_Asked] = []
+    def _prompts(
+        self, state: str, questions: Sequence[TypedQuestion]
+    ) -> tuple[list[SharedQuestion], list[Prompt]]:
+        asked: list[SharedQuestion] = []
         prompts: list[Prompt] = []
         characters = 0
         for question in questions:
             count = len(question.options)
-            debias: Debias = "rotations" if self._debias == "prior" and count == 2 else self._debias
+            debias = debias_unmeasured(count, self._debias)
             orders = orders_of(count, debias=debias, calibration=self._calibration)
             characters += len(orders) * (len(question.text) + sum(map(len, question.options)))
             if characters > MAX_CHARACTERS:
@@ -114,21 +107,12 @@ class TypedQuestions:
                 )
             labels = self._texts.labels(count)
             options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]
-            asked.append(_Asked(labels, debias, orders, len(prompts)))
+            asked.append(SharedQuestion(labels, debias, orders, len(prompts)))
             prompts += [
                 render_about(state, question.text, options, self._calibration.form, order=order)
                 for order in orders
             ]
         return asked, prompts
-
-    async def _probabilities(self, texts: SharedTexts, asked: _Asked) -> list[float]:
-        async def score(orders: Sequence[Sequence[int]]) -> list[list[float]]:
-            indexes = [asked.first + asked.orders.index(list(order)) for order in orders]
-            return await gather(texts.score_labels(index, asked.labels) for index in indexes)
-
-        return await choice_probabilities(
-            score, asked.labels, debias=asked.debias, calibration=self._calibration
-        )
 
     def _attributes(self) -> dict[str, str | int]:
         """Return the span's attributes, by OpenTelemetry's GenAI conventions."""

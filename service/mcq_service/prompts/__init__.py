@@ -3,7 +3,7 @@
 from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
 from mcq_service.prompts.chat_template import Turn, chat_prompt
 from mcq_service.prompts.forms import Form, Opening, Prompt
-from mcq_service.prompts.mcq_prompt import Openings, render, render_about
+from mcq_service.prompts.mcq_prompt import Openings, render, render_about, render_judgement
 from mcq_service.prompts.plain_forms import plain_form
 from mcq_service.prompts.text_span import TextSpan
 
@@ -35,4 +35,5 @@ __all__ = [
     "plain_form",
     "render",
     "render_about",
+    "render_judgement",
 ]

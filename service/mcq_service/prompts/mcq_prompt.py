@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
+from mcq_service.api.mcq.schemas import Option
 from mcq_service.prompts.chat_forms import ANSWER_FIRST
 from mcq_service.prompts.forms import Form, Opening, Prompt
 from mcq_service.prompts.text_span import TextSpan
@@ -12,7 +13,7 @@ from mcq_service.prompts.text_span import TextSpan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mcq_service.api.mcq.schemas import Option, Question
+    from mcq_service.api.mcq.schemas import Question
 
 OpeningKey = tuple[int, int, int]
 
@@ -45,18 +46,29 @@ class Openings:
 
 
 def render(
-    question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int] | None = None,
-    openings: Openings | None = None,
+    question: Question, form: Form = ANSWER_FIRST, *, options: Sequence[Option] | None = None,
+    order: Sequence[int] | None = None, openings: Openings | None = None,
 ) -> Prompt:  # fmt: skip
-    """Render the prompt of a question.
+    """Render the prompt of a question, with its choices labelled as in `options`.
 
     `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
     Prompts that share `openings` can share what comes before the question.
     """
     stem = f"{_without_margin(question.question)}{form.gap}"
-    choices = _choices(question.options, form, order)
+    choices = _choices(options or question.options, form, order)
     opening = (openings or Openings()).opening(question, form)
     return Prompt(form.prefix, stem, choices, form.suffix, opening)
+
+
+def render_judgement(
+    question: Question, choice: Option, form: Form, *, order: Sequence[int], openings: Openings
+) -> Prompt:
+    """Render the prompt that asks whether one choice is right: as A, true, or as B, false, in `order`."""
+    stem = f"{_without_margin(question.question)}\n\n"
+    asked = f"Is the following a right answer?\n{_without_margin(choice.text)}"
+    options = [Option("A", "True"), Option("B", "False")]
+    rest = f"{asked}{form.gap}{_choices(options, form, order)}"
+    return Prompt(form.prefix, stem, rest, form.suffix, openings.opening(question, form))
 
 
 def render_about(

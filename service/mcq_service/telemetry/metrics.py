@@ -159,10 +159,11 @@ class Metrics:
         self._duration.labels(mode).observe(timings.total_ms / 1000, exemplar)
         self._answer_duration.labels(mode).observe(timings.answer_ms / 1000, exemplar)
         self._confidence.observe(answer.confidence, exemplar)
-        if answer.answer is None:
+        if answer.abstained:
             self._abstentions.labels(mode).inc()
-        else:
-            self._labels.labels(answer.answer.label).inc()
+        elif answer.answer is not None:
+            label = answer.answer.label
+            self._labels.labels(label if len(label) == 1 else "other").inc()
         self._count_tokens(answer.usage)
         self._gen_ai.record_answer(answer)
 

@@ -29,20 +29,34 @@ def test_a_map_keeps_its_labels_and_their_order() -> None:
     assert question(choices={"Q": "x", "B": "y"}).options == [Option("Q", "x"), Option("B", "y")]
 
 
-def test_twenty_six_choices_are_the_limit() -> None:
+def test_twenty_six_choices_use_every_letter() -> None:
     """26 choices use every letter once."""
     options = question(choices=[f"choice {number}" for number in range(26)]).options
     assert "".join(option.label for option in options) == ascii_uppercase
 
 
+@pytest.mark.parametrize("count", [0, 1, 256])
+def test_a_list_has_two_to_255_choices(count: int) -> None:
+    texts = [f"choice {number}" for number in range(255)]
+    assert len(question(choices=texts).options) == 255
+    assert "should have at" in refusal(choices=[*texts, "x"][:count])
+    assert refusal(choices=[*texts[:30], "choice 2 "]) == (
+        "Choices 3 and 31 are the same: each choice must differ from the others"
+    )
+
+
 @pytest.mark.parametrize("count", [0, 1, 27])
-@pytest.mark.parametrize("form", [list, lambda texts: dict(zip(ascii_uppercase, texts, strict=False))])
-def test_fewer_than_two_or_more_than_twenty_six_choices_are_refused(count: int, form: Any) -> None:
-    """A question has 2 to 26 choices in either form; a map can't even name a 27th."""
-    texts = form([f"choice {number}" for number in range(count)])
-    if isinstance(texts, dict) and count == 27:
-        texts["AA"] = "choice 26"
+def test_a_map_has_two_to_twenty_six_choices(count: int) -> None:
+    """It can't even name a 27th."""
+    texts = {label: label for label in [*ascii_uppercase, "AA"][:count]}
     assert "should have at" in refusal(choices=texts) or "capital letter" in refusal(choices=texts)
+
+
+def test_an_example_has_a_letter_for_each_choice() -> None:
+    texts = [f"choice {number}" for number in range(27)]
+    example = {"question": "Q", "choices": texts, "answer": "A"}
+    assert "at most 26" in refusal(examples=[example])
+    assert question(examples=[{**example, "choices": texts[:26], "answer": "Z"}]).examples
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u00a0"])

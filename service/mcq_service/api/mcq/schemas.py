@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_QUESTION_CHARACTERS = 20_000
 MAX_CHOICE_CHARACTERS = 4_000
+MAX_CHOICES = 255
 MAX_CONTEXT_CHARACTERS = 200_000
 MAX_INSTRUCTIONS_CHARACTERS = 4_000
 MAX_EXAMPLES = 32
@@ -35,7 +36,9 @@ MAX_REASONING_TOKENS = 512
 
 Mode = Literal["answer", "explain", "reason"]
 Debias = Literal["none", "prior", "rotations"]
+Select = Literal["one", "all"]
 MAX_BATCH = 256
+SELECT_ALL_IN_MODE_REASON = "select all works in the modes answer and explain: send one of them as mode"
 
 
 def not_blank(text: str) -> str:
@@ -65,7 +68,8 @@ _Instructions = Annotated[
     str, StringConstraints(max_length=MAX_INSTRUCTIONS_CHARACTERS), AfterValidator(not_blank)
 ]
 _Label = Annotated[str, AfterValidator(_one_capital)]
-_Count = Field(min_length=2, max_length=len(ascii_uppercase))
+_Letters = Field(min_length=2, max_length=len(ascii_uppercase))
+_Labels = Field(min_length=2, max_length=MAX_CHOICES)
 
 
 def _form(choices: Any) -> str:
@@ -87,7 +91,11 @@ class Option(NamedTuple):
 
 
 _Choices = Annotated[
-    Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
+    Annotated[list[_Choice], _Labels, Tag("list")] | Annotated[dict[_Label, _Choice], _Letters, Tag("map")],
+    Discriminator(_form),
+]
+_LetteredChoices = Annotated[
+    Annotated[list[_Choice], _Letters, Tag("list")] | Annotated[dict[_Label, _Choice], _Letters, Tag("map")],
     Discriminator(_form),
 ]
 
@@ -98,7 +106,9 @@ class _Offered(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     question: _Text = Field(description="The question; it may contain line breaks, code and LaTeX.")
-    choices: _Choices = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
+    choices: _Choices = Field(
+        description="2 to 255 distinct choices: a list, or a map from capital letters (2 to 26)."
+    )
 
     @model_validator(mode="after")
     def _choices_are_distinct(self) -> Self:
@@ -114,10 +124,15 @@ class _Offered(BaseModel):
 
     @property
     def options(self) -> list[Option]:
-        """The choices in order, each with its label."""
+        """The choices in order, each with its label.
+
+        More than 26 are numbered: the labels that the model reads depend on its tokenizer.
+        """
         if isinstance(self.choices, dict):
             return [Option(label, text) for label, text in self.choices.items()]
-        return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
+        numbers = [str(number) for number in range(1, len(self.choices) + 1)]
+        labels = ascii_uppercase if len(self.choices) <= len(ascii_uppercase) else numbers
+        return [Option(label, text) for label, text in zip(labels, self.choices, strict=False)]
 
     @property
     def characters(self) -> int:
@@ -128,6 +143,9 @@ class _Offered(BaseModel):
 class Example(_Offered):
     """A question with its answer, for the model to follow."""
 
+    choices: _LetteredChoices = Field(
+        description="2 to 26 distinct choices: a list, or a map from capital letters."
+    )
     answer: _Label = Field(description="The label of the right choice; a list is labelled A, B, ….")
 
     @model_validator(mode="after")
@@ -171,7 +189,10 @@ class _Preamble(BaseModel):
 
 
 class Question(_Preamble, _Offered):
-    """A question and 2 to 26 distinct choices: a list (labelled A, B, …) or a map of letters to choices."""
+    """A question and 2 to 255 distinct choices: a list (labelled A, B, …) or a map of letters to choices.
+
+    The choices of a list of more than 26 have labels of two letters.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -213,6 +234,17 @@ class Question(_Preamble, _Offered):
         "rotations: ask in every rotation of the choices, which multiplies the work by their number; none: keep it. "
         "Default: the service's, prior unless configured.",
     )  # fmt: skip
+    select: Select = Field(
+        default="one",
+        description="one: the best choice; all: every right choice. Each is judged by itself, and its probability is "
+        "that it is right. In the modes answer and explain.",
+    )
+
+    @model_validator(mode="after")
+    def _select_can_be_met(self) -> Self:
+        if self.select == "all" and self.mode == "reason":
+            raise PydanticCustomError("select", SELECT_ALL_IN_MODE_REASON)
+        return self
 
 
 class AnswerRequest(Question):
@@ -274,6 +306,10 @@ class Batch(_Preamble):
         ]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Choice(BaseModel):
     """The selected choice."""
 
@@ -306,13 +342,23 @@ class Timings(BaseModel):
 
 
 class Decision(BaseModel):
-    """The choice and a probability for every choice; they sum to 1."""
+    """The choice and a probability for every choice; they sum to 1 unless all are judged by themselves."""
 
     id: str
     model: str
     mode: Mode
-    answer: Choice | None = Field(description="Null if the service abstained.")
-    confidence: float = Field(ge=0, le=1, description="The most probable label's probability.")
+    answer: Choice | None = Field(description="Null if the service abstained, and with select all.")
+    selected: list[Choice] | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="With select all: the choices that are more probably right than wrong; empty if the service "
+        "abstained. Otherwise absent.",
+    )
+    confidence: float = Field(
+        ge=0,
+        le=1,
+        description="The most probable label's probability; with select all, that of the least certain judgement.",
+    )
     margin: float = Field(ge=0, le=1, description="The lead over the second most probable label.")
     abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")

@@ -51,7 +51,7 @@ class Service(BaseModel):
     default_mode: Mode | None = Field(
         description="The mode of a question that names none; null until the model is loaded."
     )
-    max_choices: int
+    max_choices: int = Field(description="The most choices with a letter each; a list may be longer.")
     max_reasoning_tokens: int = Field(description="The most that a question may ask for.")
     trace_url: str | None = Field(
         description="The address of a trace, with {trace_id} in place of its id; null if not configured."

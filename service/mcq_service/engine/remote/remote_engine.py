@@ -166,6 +166,11 @@ class RemoteSharedPrompts:
     texts: Sequence[RemoteText]
     size: int
 
+    @property
+    def opening_size(self) -> int:
+        """See EncodedPrompt. The other server keeps it."""
+        return 0
+
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteSharedTexts]:
         """See SharedPrompts."""
