@@ -187,6 +187,9 @@ class FakeText:
         rest = 0.3 / (len(labels) - 1)
         return [math.log(0.7 if index == self._texts.best else rest) for index in range(len(labels))]
 
+    async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
+        return await self.score_labels(labels), 0.9
+
     def force(self, text: str) -> None:
         self._texts.forced.append(text)
 

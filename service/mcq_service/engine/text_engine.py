@@ -52,6 +52,9 @@ class Text(Protocol):
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """Score each label as the next token: log-probabilities, up to one constant."""
 
+    async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
+        """Score each label, and return the probability that the next token is any of them."""
+
     def force(self, text: str) -> None:
         """Append our own text, as if the model had written it."""
 

@@ -24,15 +24,26 @@ class Selection(NamedTuple):
     probabilities: list[LabelProbability]
 
 
-def decide(options: Sequence[Option], probabilities: Sequence[float], *, min_confidence: float) -> Selection:
-    """Select the most probable choice, or abstain if its probability is below `min_confidence`."""
+def decide(
+    options: Sequence[Option],
+    probabilities: Sequence[float],
+    *,
+    min_confidence: float,
+    way_out: bool = False,
+) -> Selection:
+    """Select the most probable choice, or abstain if its probability is below `min_confidence`.
+
+    With `way_out`, the last option says that no choice is right; there is no answer if it is the most probable.
+    """
     best = max(range(len(options)), key=probabilities.__getitem__)
     confidence, second, *_ = sorted(probabilities, reverse=True)
     label, text = options[best]
     abstained = confidence < min_confidence
     return Selection(
         best=best,
-        answer=None if abstained else Choice(label=label, index=best, text=text),
+        answer=None
+        if abstained or (way_out and best == len(options) - 1)
+        else Choice(label=label, index=best, text=text),
         confidence=confidence,
         margin=confidence - second,
         abstained=abstained,

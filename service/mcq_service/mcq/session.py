@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import Answer, Decision, ReasoningDelta, Timings, Usage
+from mcq_service.api.mcq.schemas import (
+    Answer,
+    Decision,
+    NoneOfThese,
+    ReasoningDelta,
+    Timings,
+    Usage,
+)
 from mcq_service.engine import Tokens
+from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.decision import Selection, decide
 from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
@@ -71,6 +79,7 @@ class Session:
     choices: list[Option] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     opening_sizes: dict[Opening, int] = field(default_factory=dict)
+    label_mass: float = 0.0
     begun: float | None = None
     answered: float = 0.0
 
@@ -85,7 +94,7 @@ class Session:
         Raises PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
         """
         self.admitted = self.clock()
-        self.choices = labelled(self.question.options, self.texts)
+        self.choices = labelled(self.question.offered, self.texts)
         prompt = self.render(self._form)
         room = 0 if self._explains_separately else self._room
         answer_prompt = await self.texts.encode(prompt, room=room)
@@ -148,7 +157,11 @@ class Session:
 
     def render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
         """Render the question's prompt in a form."""
-        return render(self.question, form, options=self.choices, order=order, openings=self.openings)
+        writes = form == REASONING_FIRST or (form == ANSWER_FIRST and self.options.mode == "explain")
+        return render(
+            self.question, form, options=self.choices, order=order, openings=self.openings,
+            language=self.question.language if writes else None,
+        )  # fmt: skip
 
     @property
     def _explains_separately(self) -> bool:
@@ -172,7 +185,12 @@ class Session:
                 debias=self._debias,
                 calibration=self.calibration,
             )
-            selection = decide(self.choices, probabilities, min_confidence=self.options.min_confidence)
+            selection = decide(
+                self.choices,
+                probabilities,
+                min_confidence=self.options.min_confidence,
+                way_out=self.question.none_of_these,
+            )
         self.answered = self.clock()
         decision = self._decision(selection)
         self.emit(decision)
@@ -188,13 +206,20 @@ class Session:
         own = list(range(len(self.labels)))
         others = [order for order in orders if order != own]
         if not others:
-            return [await text.score_labels(self.labels)]
+            return [await self._own_scores(text)]
         if len(others) == len(orders):
             return await self._scores_of(others, share)
         async with task_group() as group:
-            first = group.create_task(text.score_labels(self.labels))
+            first = group.create_task(self._own_scores(text))
             rest = group.create_task(self._scores_of(others, share))
         return [first.result(), *rest.result()]
+
+    async def _own_scores(self, text: Text) -> list[float]:
+        """Score the labels with the choices in their own order."""
+        if not self.question.none_of_these:
+            return await text.score_labels(self.labels)
+        scores, self.label_mass = await text.score_labels_and_mass(self.labels)
+        return scores
 
     async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
         shared = await self.texts.encode_shared([self.render(self._form, order=order) for order in orders])
@@ -245,7 +270,17 @@ class Session:
             margin=selection.margin,
             abstained=selection.abstained,
             probabilities=selection.probabilities,
+            none_of_these=self._none_of_these(selection),
             trace_id=current_trace_id(),
+        )
+
+    def _none_of_these(self, selection: Selection) -> NoneOfThese | None:
+        if not self.question.none_of_these:
+            return None
+        label, probability = selection.probabilities[-1].label, selection.probabilities[-1].probability
+        selected = not selection.abstained and selection.answer is None
+        return NoneOfThese(
+            label=label, probability=probability, selected=selected, label_mass=self.label_mass
         )
 
     def finish(self, decision: Decision, reasoning: str | None, label: str, labels: Sequence[str]) -> Answer:
@@ -259,6 +294,7 @@ class Session:
         return Answer(
             **decision.model_dump(),
             reasoning=reasoning,
+            output=output(self.question.response_format, decision, reasoning),
             usage=Usage(
                 prompt_tokens=self.tokens.prompt,
                 completion_tokens=self.tokens.completion,

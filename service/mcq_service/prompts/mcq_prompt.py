@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
     from mcq_service.api.mcq.schemas import Question
 
+LANGUAGES = {
+    "question": "the language of the question", "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French", "he": "Hebrew",
+    "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean",
+    "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
+    "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+"""What the model is told for each value of a question's `language`."""
+
 OpeningKey = tuple[int, int, int]
 
 
@@ -26,7 +35,7 @@ class Openings:
 
     def __init__(self) -> None:
         """Start without openings."""
-        self._by_key: dict[tuple[Form, OpeningKey], Opening] = {}
+        self._by_key: dict[tuple[Form, str | None, OpeningKey], Opening] = {}
         self._by_text: dict[tuple[Form, tuple[TextSpan, ...]], Opening] = {}
 
     @staticmethod
@@ -34,29 +43,32 @@ class Openings:
         """Return the identity of a question's examples, instructions and context, which its batch may share."""
         return id(question.examples), id(question.instructions), id(question.context)
 
-    def opening(self, question: Question, form: Form) -> Opening | None:
-        """Return the opening of a question's prompt in a form; None if nothing comes before the question."""
-        if not question.has_opening:
+    def opening(self, question: Question, form: Form, *, language: str | None = None) -> Opening | None:
+        """Return the opening of a question's prompt in a form; None if nothing comes before the question.
+
+        `language` is that of the reasoning, if the model is to write some and its language was asked for.
+        """
+        if not question.has_opening and language is None:
             return None
-        key = form, self.key(question)
+        key = form, language, self.key(question)
         if key not in self._by_key:
-            spans = tuple(_opening_spans(question, form))
+            spans = tuple(_opening_spans(question, form, language))
             self._by_key[key] = self._by_text.setdefault((form, spans), Opening(spans))
         return self._by_key[key]
 
 
 def render(
     question: Question, form: Form = ANSWER_FIRST, *, options: Sequence[Option] | None = None,
-    order: Sequence[int] | None = None, openings: Openings | None = None,
+    order: Sequence[int] | None = None, openings: Openings | None = None, language: str | None = None,
 ) -> Prompt:  # fmt: skip
     """Render the prompt of a question, with its choices labelled as in `options`.
 
     `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
-    Prompts that share `openings` can share what comes before the question.
+    Prompts that share `openings` can share what comes before the question. `language` is that of the reasoning.
     """
     stem = f"{_without_margin(question.question)}{form.gap}"
     choices = _choices(options or question.options, form, order)
-    opening = (openings or Openings()).opening(question, form)
+    opening = (openings or Openings()).opening(question, form, language=language)
     return Prompt(form.prefix, stem, choices, form.suffix, opening)
 
 
@@ -79,8 +91,8 @@ def render_about(
     return Prompt(form.prefix, f"{_without_margin(state)}\n\n", rest, form.suffix)
 
 
-def _opening_spans(question: Question, form: Form) -> Iterator[TextSpan]:
-    """Yield a client's examples, each a turn of its own in a chat, its instructions and its context."""
+def _opening_spans(question: Question, form: Form, language: str | None) -> Iterator[TextSpan]:
+    """Yield a client's examples, each a turn of its own in a chat, its instructions and context, and the language."""
     for example in question.examples or ():
         choices = _choices(example.options, form, None)
         yield TextSpan(f"{_without_margin(example.question)}{form.gap}{choices}", trusted=False)
@@ -88,6 +100,8 @@ def _opening_spans(question: Question, form: Form) -> Iterator[TextSpan]:
     for text in (question.instructions, question.context):
         if text is not None:
             yield TextSpan(f"{_without_margin(text)}\n\n", trusted=False)
+    if language is not None:
+        yield TextSpan(f"Write the reasoning in {LANGUAGES[language]}.\n\n", trusted=True)
 
 
 def _choices(options: Sequence[Option], form: Form, order: Sequence[int] | None) -> str:

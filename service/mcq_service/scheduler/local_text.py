@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from opentelemetry import trace
 
-from mcq_service.engine import PromptTooLong, Share, Tokens
+from mcq_service.engine import Logits, PromptTooLong, Share, Tokens
 from mcq_service.scheduler.scheduler import STEP_TOKENS
 from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
 
@@ -102,6 +103,14 @@ class LocalText:
         ids = [self._tokenizer.label_tokens[label] for label in labels]
         output = await self.run(ScoreTask(self, score=ids, span=_span()))
         return list(output.scores)
+
+    async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
+        """See Text."""
+        ids = [self._tokenizer.label_tokens[label] for label in labels]
+        output = await self.run(ScoreTask(self, score=ids, logits=Logits.LAST, span=_span()))
+        row = output.logits[-1].astype(np.float64)
+        weights = np.exp(row - row.max())
+        return list(output.scores), min(1.0, float(weights[ids].sum() / weights.sum()))
 
     def force(self, text: str) -> None:
         """See Text."""

@@ -37,7 +37,13 @@ MAX_REASONING_TOKENS = 512
 Mode = Literal["answer", "explain", "reason"]
 Debias = Literal["none", "prior", "rotations"]
 Select = Literal["one", "all"]
+Language = Literal[
+    "question", "ar", "bn", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hu", "id", "it",
+    "ja", "ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "zh",
+]  # fmt: skip
+ResponseFormat = Literal["json", "text", "yaml"]
 MAX_BATCH = 256
+NONE_OF_THESE = "None of these"
 SELECT_ALL_IN_MODE_REASON = "select all works in the modes answer and explain: send one of them as mode"
 
 
@@ -239,12 +245,62 @@ class Question(_Preamble, _Offered):
         description="one: the best choice; all: every right choice. Each is judged by itself, and its probability is "
         "that it is right. In the modes answer and explain.",
     )
+    none_of_these: bool = Field(
+        default=False,
+        description="Offer a way out, as the last choice: None of these. With select all an empty list says it.",
+    )
+    language: Language | None = Field(
+        default=None,
+        description="The language of the reasoning: that of the question, or an ISO 639-1 code. Default: the model's "
+        "choice, mostly English.",
+    )
+    response_format: ResponseFormat | None = Field(
+        default=None,
+        description="Also write the answer and its reasoning as one text, `output`: a JSON or YAML document with the "
+        "keys answer and reasoning, or plain text.",
+    )
 
     @model_validator(mode="after")
     def _select_can_be_met(self) -> Self:
         if self.select == "all" and self.mode == "reason":
             raise PydanticCustomError("select", SELECT_ALL_IN_MODE_REASON)
         return self
+
+    @model_validator(mode="after")
+    def _none_can_be_offered(self) -> Self:
+        if not self.none_of_these:
+            return self
+        if self.select == "all":
+            raise PydanticCustomError(
+                "none_of_these", "none_of_these is for select one: with select all an empty list says it"
+            )
+        limit = (len(ascii_uppercase) if isinstance(self.choices, dict) else MAX_CHOICES) - 1
+        if len(self.choices) > limit:
+            raise PydanticCustomError(
+                "none_of_these",
+                "none_of_these needs a label, too: send at most {limit} choices",
+                {"limit": limit},
+            )
+        for option in self.options:
+            if " ".join(option.text.split()).rstrip(".").casefold() == NONE_OF_THESE.casefold():
+                raise PydanticCustomError(
+                    "none_of_these",
+                    "Choice {label} is the one that none_of_these offers: send only one of them",
+                    {"label": option.label},
+                )
+        return self
+
+    @property
+    def offered(self) -> list[Option]:
+        """The choices, and the way out if there is one, each with its label; see `options`."""
+        if not self.none_of_these:
+            return self.options
+        if isinstance(self.choices, dict):
+            free = next(letter for letter in ascii_uppercase if letter not in self.choices)
+            return [*self.options, Option(free, NONE_OF_THESE)]
+        texts = [*self.choices, NONE_OF_THESE]
+        labels = ascii_uppercase if len(texts) <= len(ascii_uppercase) else map(str, range(1, len(texts) + 1))
+        return [Option(label, text) for label, text in zip(labels, texts, strict=False)]
 
 
 class AnswerRequest(Question):
@@ -318,6 +374,22 @@ class Choice(BaseModel):
     text: str
 
 
+class NoneOfThese(BaseModel):
+    """The way out that a question offered."""
+
+    label: str = Field(description="Its label, the last in `probabilities`.")
+    probability: float = Field(ge=0, le=1)
+    selected: bool = Field(
+        description="Whether it is the answer; then `answer` is null without an abstention."
+    )
+    label_mass: float = Field(
+        ge=0,
+        le=1,
+        description="The probability that the model's next token is any of the labels, before debiasing. A low one "
+        "means that it would rather say something else.",
+    )
+
+
 class LabelProbability(BaseModel):
     """The probability of one choice, according to the model."""
 
@@ -362,6 +434,9 @@ class Decision(BaseModel):
     margin: float = Field(ge=0, le=1, description="The lead over the second most probable label.")
     abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
+    none_of_these: NoneOfThese | None = Field(
+        default=None, exclude_if=_is_none, description="Absent unless the question asked for it."
+    )
     trace_id: str | None = Field(description="The request's trace, if it is traced.")
 
 
@@ -369,6 +444,11 @@ class Answer(Decision):
     """The decision, the reasoning, and their tokens and times."""
 
     reasoning: str | None = Field(description="One line; null in mode answer.")
+    output: str | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="The answer and the reasoning in the `response_format` of the question; absent without one.",
+    )
     usage: Usage
     timings: Timings
 

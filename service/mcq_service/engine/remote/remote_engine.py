@@ -9,6 +9,7 @@ Control tokens in a client's text are escaped; see `escaping`.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class RemoteText:
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """See Text. Raises EngineFailed if no letter is among the most probable tokens."""
+        scores, _ = await self.score_labels_and_mass(labels)
+        return scores
+
+    async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
+        """See Text. Labels that are not among the most probable tokens have no share of the mass."""
         completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
         self._count_prompt(completion.usage)
         top = {token.translate(_SPACES): value for token, value in completion.top.items()}
@@ -57,7 +63,8 @@ class RemoteText:
                 "tokens: it gives no log-probabilities, or its model does not follow the prompt."
             )
         floor = min(top.values()) - FLOOR_NATS
-        return [top.get(f" {label}", floor) for label in labels]
+        mass = sum(math.exp(min(0.0, top[f" {label}"])) for label in labels if f" {label}" in top)
+        return [top.get(f" {label}", floor) for label in labels], min(1.0, mass)
 
     def force(self, text: str) -> None:
         """See Text."""
