@@ -128,7 +128,8 @@ def questions(draw: st.DrawFn) -> Question:
             "examples": st.lists(examples_of_answers(), max_size=2),
         },
     )
-    return Question(**draw(offers()), **draw(st.just({}) | opening))
+    nothing: st.SearchStrategy[dict[str, Any]] = st.just({})
+    return Question(**draw(offers()), **draw(nothing | opening))
 
 
 @bounded

@@ -66,7 +66,7 @@ class LocalText:
         return self._parent.begun if self._parent and self._reads_parent else self._begun
 
     @begun.setter
-    def begun(self, seconds: float) -> None:
+    def begun(self, seconds: float | None) -> None:
         self._begun = seconds
 
     def open_sequence(self, engine: Engine[Any]) -> None:

@@ -49,7 +49,7 @@ def test_a_questions_tokens_do_not_depend_on_the_choices(tokenizer: Tokenizer, q
     whole = tokenizer.encode_prompt(prompt)
     stem = tokenizer.encode_stem(prompt)
     assert whole[: len(stem)] == stem
-    assert whole == tokenizer.encode_trusted("".join(prompt))
+    assert whole == tokenizer.encode_trusted(prompt.text)
 
 
 @pytest.mark.parametrize("count", [2, 26, 27, 255])

@@ -34,9 +34,9 @@ def many(count: int, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def pairs(replica: Replica) -> WithPairs:
-    replica.texts = WithPairs(best=29)
+    replica.texts = pairs = WithPairs(best=29)
     replica.load()
-    return replica.texts
+    return pairs
 
 
 def labels(answer: dict[str, Any]) -> Sequence[str]:

@@ -68,7 +68,7 @@ async def results(client: httpx.AsyncClient, questions: list[Any], **fields: Any
 )
 async def test_a_batch_reads_its_context_once_for_each_form(
     client: httpx.AsyncClient, replica: Replica, engine: ScriptedEngine, tokenizer: Tokenizer, mode: str,
-    debias: str, limits: dict[str, int],
+    debias: str, limits: dict[str, Any],
 ) -> None:  # fmt: skip
     """Mode explain has two forms; rotations and second orders fork from the context, too."""
     second = ChoicesCalibration(prior={}, second_order=SecondOrder(margin=1))

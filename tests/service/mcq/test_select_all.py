@@ -37,9 +37,9 @@ class JudgingText(FakeText):
 
 @pytest.fixture
 def judging(replica: Replica) -> Judging:
-    replica.texts = Judging()
+    replica.texts = judging = Judging()
     replica.load(debias="prior")
-    return replica.texts
+    return judging
 
 
 def values(body: dict[str, Any]) -> dict[str, float]:
