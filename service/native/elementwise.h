@@ -1,4 +1,6 @@
-// Operations on one token's row between the products. Included inside a namespace of each instruction set.
+// Operations on one token's row between the products. Included inside a namespace of each instruction set, after its
+//   int bound(int8_t* values, int padded, Excess* excess)
+// which moves what would saturate the products' instructions to `excess`, and returns how many entries that has.
 static inline float max_abs(const float* x, int padded) {
     Floats best[4] = {};
     for (int i = 0; i < padded; i += 4 * LANES)
@@ -6,28 +8,29 @@ static inline float max_abs(const float* x, int padded) {
     return reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
 }
 
-static void quantise(const float* x, int padded, int8_t* out, float* scale, int32_t* total) {
+static void quantise(const float* x, int padded, const QuantisedRow& out) {
     float peak = max_abs(x, padded);
     float inverse = peak > 0 ? 127.f / peak : 0.f;
     Ints sums = {};
     for (int i = 0; i < padded; i += LANES) {
         Ints q = reinterpret_cast<Ints>(load(x + i) * inverse + ROUND) - reinterpret_cast<Ints>(broadcast(ROUND));
         sums += q;
-        *reinterpret_cast<Bytes*>(out + i) = __builtin_convertvector(q, Bytes);
+        *reinterpret_cast<Bytes*>(out.values + i) = __builtin_convertvector(q, Bytes);
     }
-    *scale = peak / 127.f;
-    *total = reduce_sum(sums);
+    *out.scale = peak / 127.f;
+    *out.sum = reduce_sum(sums);
+    *out.excess_count = bound(out.values, padded, out.excess);
 }
 
-static void norm(const float* x, const float* weight, int size, int padded, float epsilon, int8_t* out, float* scale,
-                 int32_t* total, float* scratch) {
+static void norm(const float* x, const float* weight, int size, int padded, float epsilon, const QuantisedRow& out,
+                 float* scratch) {
     Floats squares[4] = {};
     for (int i = 0; i < padded; i += 4 * LANES)
         for (int j = 0; j < 4; j++) squares[j] += load(x + i + j * LANES) * load(x + i + j * LANES);
     float mean = reduce_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / float(size);
     float inverse = 1.f / __builtin_sqrtf(mean + epsilon);
     for (int i = 0; i < padded; i += LANES) store(scratch + i, load(x + i) * inverse * load(weight + i));
-    quantise(scratch, padded, out, scale, total);
+    quantise(scratch, padded, out);
 }
 
 static void rope(float* head, const float* cosines, const float* sines, int half) {

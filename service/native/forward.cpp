@@ -35,7 +35,8 @@ bool Forward::reserve() {
               attention_.reserve(size_t(MAX_ROWS) * shape_.padded_attention) &&
               inner_.reserve(size_t(MAX_ROWS) * shape_.padded_inner) &&
               bytes_.reserve(size_t(MAX_ROWS) * (widest + 64)) && byte_scales_.reserve(MAX_ROWS) &&
-              byte_sums_.reserve(MAX_ROWS);
+              byte_sums_.reserve(MAX_ROWS) && excess_counts_.reserve(MAX_ROWS) &&
+              excess_.reserve(size_t(MAX_ROWS) * widest / 4);
     for (int i = 0; i < threads_.count(); i++) {
         Scratch& s = scratch_[i];
         ok = ok && s.sums.reserve(size_t(MAX_ROWS) * PANEL) && s.row.reserve(widest) &&

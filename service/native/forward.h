@@ -54,6 +54,7 @@ class Forward {
     // products.cpp: matrix products and logits
     Matrix matrix(const mcq_matrix& packed, int columns, int depth, const float* bias = nullptr) const;
     Rows rows(int count, int depth);
+    QuantisedRow row(int index, int depth);
     void normalise(const float* x, const float* weight, int rows);
     void quantise(const float* x, int padded, int rows);
     void multiply(const Matrix& matrix, int rows, Finish finish, float* out, size_t stride);
@@ -78,7 +79,8 @@ class Forward {
     Array<float> x_, qkv_, attention_, inner_, outputs_;
     Array<int8_t> bytes_;
     Array<float> byte_scales_;
-    Array<int32_t> byte_sums_;
+    Array<int32_t> byte_sums_, excess_counts_;
+    Array<Excess> excess_;
 };
 
 }  // namespace mcq

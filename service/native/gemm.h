@@ -2,6 +2,8 @@
 //   template <int R> void tile(const int8_t* rows, size_t stride, const uint8_t* weights, int depth, bool first,
 //                              int32_t* sums, const uint8_t* next, int lines)
 // adds to `sums` (R, PANEL), or sets them if `first`, and prefetches `lines` cache lines of `next` for each 64 depths.
+//   void add_excess(const Rows& rows, int row, const uint8_t* panel, int32_t* sums)
+// adds the product of a row's excess.
 
 // Depths of a panel's part that fits into the second-level cache, together with the next part.
 constexpr int DEPTH_BLOCK = 2304;
@@ -71,7 +73,9 @@ static void panel(const Product& p, int index, const uint8_t* next, int32_t* scr
                 case 5: tile<5>(from, p.rows.stride, weights, depth, block == 0, sums, part, lines); break;
                 default: tile<6>(from, p.rows.stride, weights, depth, block == 0, sums, part, lines); break;
             }
-            if (last) finish(p, row, rows, index * PANEL, sums, best);
+            if (!last) continue;
+            for (int r = 0; r < rows; r++) add_excess(p.rows, row + r, p.matrix.panel(index), sums + r * PANEL);
+            finish(p, row, rows, index * PANEL, sums, best);
         }
         weights += size_t(PANEL) * depth;
     }

@@ -24,13 +24,31 @@ struct Matrix {
     const uint8_t* panel(int index) const { return panels + size_t(index) * PANEL * depth; }
 };
 
+// What instructions that would saturate leave out of a row: `values` have to be added to the row's bytes at 4 * `quad`.
+struct Excess {
+    int32_t quad;
+    int8_t values[4];
+};
+
 // Activations, quantised by token: value = scale * byte.
 struct Rows {
     const int8_t* values;
     size_t stride;          // bytes from one row to the next
     const float* scales;
     const int32_t* sums;    // sum of each row's bytes; the weights' offset adds 128 times this
+    const Excess* excess;
+    size_t excess_stride;   // from one row's excess to the next
+    const int32_t* excess_counts;
     int count;
+};
+
+// The output for one of Rows.
+struct QuantisedRow {
+    int8_t* values;
+    float* scale;
+    int32_t* sum;  // includes the excess
+    Excess* excess;
+    int32_t* excess_count;
 };
 
 struct Best {
@@ -69,9 +87,9 @@ struct Kernels {
     // One panel's columns of a product. This thread reads `next` afterwards. `scratch`: MAX_ROWS x PANEL.
     void (*panel)(const Product&, int index, const uint8_t* next, int32_t* scratch, Best* best);
     // Root mean square norm of one row, quantised. `scratch`: `padded` floats.
-    void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, int8_t* out, float* scale,
-                 int32_t* sum, float* scratch);
-    void (*quantise)(const float* x, int padded, int8_t* out, float* scale, int32_t* sum);
+    void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, const QuantisedRow& out,
+                 float* scratch);
+    void (*quantise)(const float* x, int padded, const QuantisedRow& out);
     // Rotary embedding: rotates a head by the `half` angles of its position.
     void (*rope)(float* head, const float* cosines, const float* sines, int half);
     // Stores one head's key, with stride KEY_BLOCK in `keys`, and its value.

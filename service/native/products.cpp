@@ -9,24 +9,26 @@ Matrix Forward::matrix(const mcq_matrix& packed, int columns, int depth, const f
 
 // The quantised rows. 64 extra bytes between them keep them out of the same set of the cache.
 Rows Forward::rows(int count, int depth) {
-    return {bytes_.data(), size_t(depth) + 64, byte_scales_.data(), byte_sums_.data(), count};
+    return {bytes_.data(),  size_t(depth) + 64, byte_scales_.data(),   byte_sums_.data(),
+            excess_.data(), size_t(depth) / 4,  excess_counts_.data(), count};
+}
+
+QuantisedRow Forward::row(int index, int depth) {
+    return {bytes_.data() + index * (size_t(depth) + 64), &byte_scales_[index], &byte_sums_[index],
+            excess_.data() + index * (size_t(depth) / 4), &excess_counts_[index]};
 }
 
 void Forward::normalise(const float* x, const float* weight, int count) {
     int padded = shape_.padded_hidden;
-    Rows to = rows(count, padded);
-    threads_.each(count, 4, [&](int row, int thread) {
-        kernels_.norm(x + size_t(row) * padded, weight, shape_.hidden, padded, shape_.epsilon,
-                      bytes_.data() + row * to.stride, &byte_scales_[row], &byte_sums_[row],
+    threads_.each(count, 4, [&](int index, int thread) {
+        kernels_.norm(x + size_t(index) * padded, weight, shape_.hidden, padded, shape_.epsilon, row(index, padded),
                       scratch_[thread].row.data());
     });
 }
 
 void Forward::quantise(const float* x, int padded, int count) {
-    Rows to = rows(count, padded);
-    threads_.each(count, 4, [&](int row, int) {
-        kernels_.quantise(x + size_t(row) * padded, padded, bytes_.data() + row * to.stride, &byte_scales_[row],
-                          &byte_sums_[row]);
+    threads_.each(count, 4, [&](int index, int) {
+        kernels_.quantise(x + size_t(index) * padded, padded, row(index, padded));
     });
 }
 
@@ -84,15 +86,20 @@ void Forward::write_outputs(int begin, int count) {
 float Forward::logit(const Rows& from, int row, int token) const {
     int depth = shape_.padded_hidden;
     const uint8_t* column = weights_.output.panels + size_t(token / PANEL) * PANEL * depth + token % PANEL * 4;
-    const int8_t* values = from.values + row * from.stride;
     int32_t sum = -128 * from.sums[row];
-    for (int k = 0; k < depth; k += 4, column += PANEL * 4)
-        for (int i = 0; i < 4; i++) sum += int(column[i]) * values[k + i];
+    auto add = [&](int quad, const int8_t* values) {
+        for (int i = 0; i < 4; i++) sum += int(column[size_t(quad) * PANEL * 4 + i]) * values[i];
+    };
+    const int8_t* values = from.values + row * from.stride;
+    for (int quad = 0; quad < depth / 4; quad++) add(quad, values + quad * 4);
+    const Excess* excess = from.excess + row * from.excess_stride;
+    for (int i = 0; i < from.excess_counts[row]; i++) add(excess[i].quad, excess[i].values);
     return float(sum) * from.scales[row] * weights_.output.scales[token];
 }
 
 void Forward::products(int count) {
     int hidden = shape_.padded_hidden, inner = shape_.padded_inner, attention = shape_.padded_attention;
+    for (int i = 0; i < count; i++) excess_counts_[i] = 0;  // the last step's excess belongs to another matrix
     for (int i = 0; i < shape_.layers; i++) {
         const mcq_layer& l = weights_.layers[i];
         multiply(matrix(l.qkv, shape_.padded_qkv, hidden), count, Finish::store, qkv_.data(), shape_.padded_qkv);
