@@ -1,9 +1,9 @@
 // AVX2 with FMA and F16C, for CPUs without AVX-512 VNNI. hatch_build.py has the compiler's flags.
 //
-// The multiply-add of bytes does twice as much as that of 16 bits, but it adds two products in 16 bits and saturates. It
-// can't if the magnitudes of the two activations add up to at most 128: 255 * 128 < 2^15. Of the model's pairs 99.7 %
-// are like that. `bound` clamps the others, and `add_excess` multiplies the rest of them separately. So all sums are
-// exact, and equal to those of AVX-512 VNNI.
+// The multiply-add of bytes does twice as much as that of 16 bits, but adds two products in 16 bits, and saturates. It
+// can't if the magnitudes of the two activations add up to at most 128: 255 * 128 < 2^15. More than 99 % of a model's
+// pairs are like that. `bound` clamps the others, and `add_excess` multiplies the rest of them separately. So all sums
+// are exact, and equal to those of AVX-512 VNNI.
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -44,9 +44,10 @@ static inline void strip(const int8_t* rows, size_t stride, const uint8_t* weigh
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i acc[R][C];
     for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) acc[r][c] = first ? _mm256_setzero_si256() : vector_at(sums + r * PANEL + c * LANES);
+        for (int c = 0; c < C; c++)
+            acc[r][c] = first ? _mm256_setzero_si256() : vector_at(sums + r * PANEL + c * LANES);
     for (int k = 0; k < depth; k += 4, rows += 4, weights += 4 * PANEL) {
-        if (k % 64 == 0)
+        if (k % 64 == 0)  // spread over the tile: a burst would fill the queue of missing lines
             for (int i = 0; i < lines; i++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
         __m256i w[C];
         for (int c = 0; c < C; c++) w[c] = vector_at(weights + c * 4 * LANES);
