@@ -47,7 +47,7 @@ static inline void strip(const int8_t* rows, size_t stride, const uint8_t* weigh
         for (int c = 0; c < C; c++)
             acc[r][c] = first ? _mm256_setzero_si256() : vector_at(sums + r * PANEL + c * LANES);
     for (int k = 0; k < depth; k += 4, rows += 4, weights += 4 * PANEL) {
-        if (k % 64 == 0)  // spread over the tile: a burst would fill the queue of missing lines
+        if (k % 64 == 0)  // spread over the tile
             for (int i = 0; i < lines; i++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
         __m256i w[C];
         for (int c = 0; c < C; c++) w[c] = vector_at(weights + c * 4 * LANES);

@@ -134,7 +134,9 @@ def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine,
     """Equal to the bit in every number of rows: scores are plain sums, logits come from the vector kernels."""
     texts = [tokens_of(number, 9) for number in range(count)]
     items = [
-        BatchItem(engine.open(tokens, room=1), tokens, score=list(range(1003)), greedy=True, logits=Logits.LAST)
+        BatchItem(
+            engine.open(tokens, room=1), tokens, score=list(range(1003)), greedy=True, logits=Logits.LAST
+        )
         for tokens in texts
     ]
     for output in engine.step(items):
