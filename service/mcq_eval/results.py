@@ -55,7 +55,8 @@ _RETRY_STATUSES = (409, 429)
 _KEY = re.compile(r"(.+?)\.(?:json|report\..+|rows\.json\.gz|answered-\d+)")
 _FIGURES: Mapping[str, IncEx | bool] = {
     "created": True, "model": True, "model_digest": True, "precision": True, "prompt_digest": True, "exams": True,
-    "shards": True, "unanswered": True, "latency": True, "verdict": True, "figures": {"accuracy", "ece"},
+    "shards": True, "unanswered": True, "latency": True, "verdict": True,
+    "figures": {"accuracy", "ece", "risk_coverage"},
 }  # fmt: skip
 """The fields of a report that the operator reads."""
 

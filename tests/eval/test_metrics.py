@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from mcq_eval.metrics import calibration_error, letter_bias, paired
+from mcq_eval.metrics import calibration_error, letter_bias, paired, risk_coverage
 from mcq_eval.metrics.outcomes import (
     ONE_SIDED,
     Outcome,
@@ -259,3 +260,43 @@ def test_the_confusion_has_a_row_for_each_right_letter() -> None:
 def test_a_quantile_is_interpolated() -> None:
     assert quantile([4, 1, 2, 3], 0.5) == 2.5
     assert quantile([7], 0.95) == 7
+
+
+def test_the_risk_coverage_curve_equals_one_computed_by_hand() -> None:
+    # 40 questions with confidences of 0.501, 0.502 and so on; the 20 most confident ones are right.
+    outcomes = [outcome(0.501 + 0.001 * index, index >= 20) for index in range(40)]
+    curve = risk_coverage.risk_coverage(outcomes)
+    assert [each.total for each in curve] == [*range(40, 0, -2)]
+    assert [each.right for each in curve] == [min(20, total) for total in range(40, 0, -2)]
+    assert curve[0].min_confidence == 0
+    assert curve[1].min_confidence == 0.5021, "just above the second question, which it leaves out"
+    assert [each.coverage for each in curve[:2]] == [1, 0.95]
+    # If all of n are right, the exact lower bound is the n-th root of its error, here 5 % / 20.
+    assert curve[10].low == pytest.approx(0.0025 ** (1 / 20))
+    assert curve[10].high == 1
+    exact = binomtest(20, 40).proportion_ci(0.995, method="exact")
+    assert (curve[0].low, curve[0].high) == pytest.approx((exact.low, exact.high))
+
+
+def test_questions_of_equal_confidence_are_all_answered_or_none() -> None:
+    outcomes = [outcome(0.6, True)] * 15 + [outcome(0.9, True)] * 5 + [outcome(1.0, True)] * 10
+    curve = risk_coverage.risk_coverage(outcomes)
+    assert [(each.min_confidence, each.total) for each in curve] == [(0, 30), (0.6001, 15), (0.9001, 10)]
+
+
+def test_the_threshold_has_the_greatest_coverage_with_enough_accuracy() -> None:
+    outcomes = [outcome(0.501 + 0.001 * index, index >= 200) for index in range(400)]
+    curve = risk_coverage.risk_coverage(outcomes)
+    for target, total in ((0.4, 400), (0.5, 340), (0.98, None)):
+        point = risk_coverage.threshold(curve, target)
+        assert (point.total if point else None) == total, target
+
+
+def test_a_chosen_threshold_rarely_has_less_accuracy_than_wished_on_other_questions() -> None:
+    # The hardest case: the confidence says nothing, and the accuracy is just below the wished one everywhere.
+    generator = random.Random(3)
+    chosen = 0
+    for _ in range(60):
+        drawn = [outcome(generator.uniform(0.5, 1), generator.random() < 0.79) for _ in range(200)]
+        chosen += risk_coverage.threshold(risk_coverage.risk_coverage(drawn), 0.8) is not None
+    assert chosen <= 3

@@ -106,8 +106,19 @@ def test_the_figures_are_on_the_page() -> None:
 
 
 def test_the_reliability_diagram_has_a_dot_where_confidence_meets_accuracy() -> None:
-    (dot,) = Page(render_page(result(*ROWS))).all("circle")
+    dot, _ = Page(render_page(result(*ROWS))).all("circle")
     assert (dot["cx"], dot["cy"]) == ("75.00", "25.00")  # a confidence of 75 %, and 75 % from the bottom
+
+
+def test_the_page_has_the_risk_coverage_curve_and_the_thresholds() -> None:
+    many = [row(number, right=number < 90) for number in range(100)]
+    page = Page(render_page(result(*many)))
+    _, dot = page.all("circle")
+    assert (dot["cx"], dot["cy"]) == ("100.00", "10.00")  # all questions are answered, and 90 % are right
+    table = "".join(page.text.split())
+    # The confidence is 75 % everywhere, so no question is left out.
+    assert "70.0%0.0000100.0%90.0%(90of100;78.8%to96.5%)" in table
+    assert "80.0%notshownbythesequestions" in table
 
 
 def test_each_question_is_a_row_and_wrong_ones_are_marked() -> None:

@@ -49,6 +49,20 @@ async def test_the_figures_agree_with_the_answers(exam: Path) -> None:
     assert [(each.count, each.accuracy.right) for each in figures.reliability] == [(COUNT, 13)]
 
 
+async def test_the_thresholds_are_in_the_document_and_in_the_tables(exam: Path) -> None:
+    report = await evaluate(FakeAnswerer(best=1), exam, min_confidence=1)
+    (point,) = report.figures.risk_coverage
+    assert (point.min_confidence, point.coverage, point.right, point.total) == (0, 1, 13, COUNT)
+    assert [each.point for each in report.figures.thresholds] == [None] * 4
+    whole = report.figures.thresholds[0].model_copy(update={"point": point})
+    figures = report.figures.model_copy(update={"thresholds": [whole, *report.figures.thresholds[1:]]})
+    text = io.StringIO()
+    print_report(report.model_copy(update={"figures": figures}), text)
+    lines = [" ".join(line.replace("│", " ").split()) for line in text.getvalue().splitlines()]
+    assert "0.7 0.0000 100.0% 0.325 (13 of 40) 0.141 to 0.558" in lines
+    assert "0.8 not shown" in lines
+
+
 async def test_the_time_and_the_tokens_agree_with_the_answers(exam: Path) -> None:
     report = await evaluate(FakeAnswerer(), exam)
     assert (report.latency.p50_ms, report.latency.p95_ms) == (5, 5)

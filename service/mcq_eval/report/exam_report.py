@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from mcq_eval.dataset.exam_file import Split
-from mcq_eval.metrics import calibration_error, letter_bias, outcomes
+from mcq_eval.metrics import calibration_error, letter_bias, outcomes, risk_coverage
 from mcq_eval.metrics.calibration_error import BINS, Binning
 from mcq_eval.report.comparison import Comparison
 from mcq_eval.report.rows import Failure, Row
@@ -87,6 +87,39 @@ class Reliability(BaseModel):
         )
 
 
+class CoveragePoint(BaseModel):
+    """The questions with a confidence of at least `min_confidence`: `coverage` is their share of all.
+
+    `accuracy` is of `right` in `total`. Each end of `interval` holds for all points of the curve at once, with 95 %.
+    """
+
+    min_confidence: float
+    coverage: float
+    right: int
+    total: int
+    accuracy: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def of(cls, each: risk_coverage.Point) -> Self:
+        """Return the point in the document's form."""
+        return cls(
+            min_confidence=each.min_confidence,
+            coverage=each.coverage,
+            right=each.right,
+            total=each.total,
+            accuracy=each.right / each.total,
+            interval=(each.low, each.high),
+        )
+
+
+class Threshold(BaseModel):
+    """The point of greatest coverage with an interval above the wished accuracy; null if no point has one."""
+
+    target_accuracy: float
+    point: CoveragePoint | None
+
+
 class Latency(BaseModel):
     """Milliseconds from a question's admission to its probabilities: quantiles over the questions.
 
@@ -109,7 +142,8 @@ class Figures(BaseModel):
     """The figures of all questions together.
 
     `ece` and `reliability` have bins of equal width. `answered` leaves out the abstentions. `confusion` counts how
-    often the second letter was chosen when the first was correct.
+    often the second letter was chosen when the first was correct. `risk_coverage` and `thresholds` don't depend on the
+    minimum confidence in the exam.
     """
 
     accuracy: Proportion
@@ -125,11 +159,14 @@ class Figures(BaseModel):
     recall_deviation: float
     reliability: list[Reliability]
     subjects: dict[str, Proportion]
+    risk_coverage: list[CoveragePoint]
+    thresholds: list[Threshold]
 
     @classmethod
     def of(cls, answered: Sequence[Outcome]) -> Self:
         """Return the figures of at least one question."""
         rows = letter_bias.letter_rows(answered)
+        curve = risk_coverage.risk_coverage(answered)
         return cls(
             accuracy=Proportion.of(outcomes.accuracy(answered)),
             answered=Proportion.of(outcomes.accuracy(each for each in answered if not each.abstained)),
@@ -149,7 +186,14 @@ class Figures(BaseModel):
             subjects={
                 name: Proportion.of(each) for name, each in outcomes.accuracy_by_subject(answered).items()
             },
+            risk_coverage=[CoveragePoint.of(each) for each in curve],
+            thresholds=[_threshold(curve, target) for target in risk_coverage.TARGETS],
         )
+
+
+def _threshold(curve: Sequence[risk_coverage.Point], target: float) -> Threshold:
+    point = risk_coverage.threshold(curve, target)
+    return Threshold(target_accuracy=target, point=CoveragePoint.of(point) if point else None)
 
 
 VerdictOutcome = Literal["Passed", "Failed", "Inconclusive"]

@@ -21,6 +21,7 @@ def print_report(report: Report, stream: TextIO) -> None:
     """Print the report, without its questions."""
     console = plain_console(stream)
     console.print(_figures(report))
+    console.print(_thresholds(report.figures))
     console.print(_letters(report.figures))
     if len(report.figures.subjects) > 1:
         console.print(_subjects(report.figures))
@@ -85,6 +86,25 @@ def _scores(figures: Figures) -> dict[str, str]:
         "Brier score": f"{figures.brier:.3f}",
         "log-likelihood": f"{-figures.negative_log_likelihood:.3f} nats a question",
     }
+
+
+def _thresholds(figures: Figures) -> Table:
+    """Return the minimum confidence for each wished accuracy."""
+    table = Table(title="Minimum confidence that reaches an accuracy", title_justify="left")
+    for column in ("wished accuracy", "minimum confidence", "answered", "right of these", "95 % interval"):
+        table.add_column(column, justify="right")
+    for each in figures.thresholds:
+        point = each.point
+        cells = ("not shown", "", "", "")
+        if point is not None:
+            cells = (
+                f"{point.min_confidence:.4f}",
+                f"{point.coverage:.1%}",
+                f"{point.accuracy:.3f} ({point.right} of {point.total})",
+                f"{point.interval[0]:.3f} to {point.interval[1]:.3f}",
+            )
+        table.add_row(f"{each.target_accuracy:g}", *cells)
+    return table
 
 
 def _letters(figures: Figures) -> Table:
