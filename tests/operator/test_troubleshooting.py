@@ -10,7 +10,7 @@ import mcq_operator.status
 PAGE = Path(__file__).resolve().parents[2] / "docs/troubleshooting.md"
 CONDITIONS = {
     *("Available", "Ready", "Progressing", "Degraded", "ModelLoaded", "ScalingReady", "MonitoringReady"),
-    *("IngressReady", "RouteAccepted", "Exposed", "APIKeysReady", "ExamPassed"),
+    *("IngressReady", "RouteAccepted", "Exposed", "APIKeysReady", "ExamPassed", "ThresholdReady"),
 }
 KUBERNETES = {
     *("ContainerCreating", "PodInitializing", "CrashLoopBackOff", "OOMKilled", "PodScheduled", "Succeeded"),

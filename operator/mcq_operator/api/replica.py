@@ -217,12 +217,34 @@ REPLICA_RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits=
 class Answering(Model):
     """How questions are answered when the request doesn't say."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                # The API server fills in the default of minConfidence first.
+                "!has(self.targetAccuracy) || !has(self.minConfidence) || self.minConfidence == 0.0",
+                "give either answering.minConfidence or answering.targetAccuracy, which sets the minimum confidence"
+                " from the last exam",
+                path=".targetAccuracy",
+            ),
+            rule(
+                "!has(self.targetAccuracy) || self.defaultMode != 'reason'",
+                "answering.targetAccuracy is for answers that come first, as exams ask for them: set"
+                " answering.defaultMode to answer or explain, or remove targetAccuracy",
+                path=".targetAccuracy",
+            ),
+        )
+    )
+
     default_mode: Literal["answer", "explain", "reason"] = "explain"
     """answer gives the choice and its probabilities; explain adds the reasoning for it; reason reasons first."""
     max_reasoning_tokens: int = Field(96, ge=1, le=512)
     """The longest reasoning, in tokens."""
     min_confidence: Fraction = 0
     """A replica abstains, with null as its answer, if the most probable choice is less probable than this."""
+    target_accuracy: float | None = Field(None, ge=0.01, le=0.999)
+    """The least share of right answers among the questions that a replica does not abstain from. The operator sets the
+    minimum confidence from the last proven exam of the current replicas. Until there was one, replicas abstain from
+    every question."""
     debias: Literal["none", "prior", "rotations"] = "prior"
     """How to correct the model's preference for some letters. prior uses a preference measured before; rotations
     asks in every rotation of the choices, which multiplies the work by their number."""

@@ -31,11 +31,21 @@ class CalibrationError(BaseModel):
     value: Ratio
 
 
+class CoveragePoint(BaseModel):
+    """The answers with at least a minimum confidence: their share, their accuracy, and its interval."""
+
+    min_confidence: Ratio
+    coverage: Ratio
+    accuracy: Ratio
+    interval: tuple[Ratio, Ratio]
+
+
 class Figures(BaseModel):
-    """The figures over all questions."""
+    """The figures over all questions. An older release of the service has no curve."""
 
     accuracy: Accuracy
     ece: CalibrationError
+    risk_coverage: Annotated[list[CoveragePoint], Field(max_length=20)] = []
 
 
 class Latency(BaseModel):

@@ -165,6 +165,36 @@ class LastExam(Model):
     """When the last answer arrived."""
 
 
+class CoveragePoint(Model):
+    """The questions that a solver still answers with a minimum confidence."""
+
+    min_confidence: float = Field(ge=0, le=1)
+    """The minimum confidence."""
+    coverage: float = Field(ge=0, le=1)
+    """The share of the exam's questions that reach it."""
+    accuracy: float = Field(ge=0, le=1)
+    """The share of right answers among these."""
+    interval: Interval
+    """Its interval. Each end alone holds for all points of the curve at once, with 95 %."""
+
+
+class Threshold(CoveragePoint):
+    """The minimum confidence that the operator set for spec.answering.targetAccuracy, and the exam that it is from."""
+
+    target_accuracy: float = Field(ge=0, le=1)
+    """The wished accuracy when it was set; the low end of the interval reaches it."""
+    exam: str
+    """The MCQExam."""
+    count: int = Field(ge=0)
+    """The number of its answered questions."""
+    sat: str = Field(json_schema_extra={"format": "date-time"})
+    """When its last answer arrived."""
+    report_digest: str
+    """SHA-256 of its result, as the exam's Pods reported it."""
+    template_digest: str
+    """A digest of the replicas that took it."""
+
+
 class SolverStatus(ResourceStatus):
     """The observed state of a solver."""
 
@@ -184,6 +214,8 @@ class SolverStatus(ResourceStatus):
     """The operator's release that the replicas come from: its version and the service's image."""
     exam: LastExam | None = None
     """The last exam of the current replicas; left out until they have completed one."""
+    threshold: Threshold | None = None
+    """The minimum confidence for spec.answering.targetAccuracy; left out before the first exam that reaches it."""
     answering: bool = False
     """Whether all replicas that should answer now are available, and have answered a test question."""
     promoted: str = ""
@@ -254,5 +286,8 @@ class ExamStatus(ResourceStatus):
     """A digest of the replicas that the conditions are about; with a schedule, of those that answered last."""
     model: ExaminedModel | None = None
     """The model that answered."""
+    risk_coverage: list[CoveragePoint] | None = Field(None, max_length=20)
+    """The risk-coverage curve: the accuracy of a solver that abstains below a minimum confidence, from all questions
+    to the most confident ones."""
     report: ReportRef | None = None
     """The full report; `python -m mcq_operator exam report NAME` prints it."""

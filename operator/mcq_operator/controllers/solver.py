@@ -67,8 +67,7 @@ async def reconcile_solver(
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
         return _gone(key, canary, load_progress, api_keys, upgrades)
-    template = desired.template(solver, images=images)
-    digest = desired.digest(template)
+    digest = desired.template_digest(solver, images=images)
     stored = solver
     solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
@@ -77,6 +76,10 @@ async def reconcile_solver(
         change, gate_template = await gate.gated_change(solver, cluster, images=images)
     else:
         change, gate_template = solver.status.gate, upgrade_template
+    held_template = rollback_template or gate_template
+    if held_template is None:
+        solver = _with_threshold(solver, exams)
+    replicas_template = held_template or desired.template(solver, images=images)
     objects = desired.objects(
         solver,
         images=images,
@@ -84,7 +87,7 @@ async def reconcile_solver(
         operator_namespace=operator_namespace,
         runbooks_url=runbooks_url,
         absent=cluster.absent,
-        pods=rollback_template or gate_template or template,
+        pods=replicas_template,
         last_exam=status.last_exam(exams),
     )
     objects += await gate.objects(solver, change, cluster)
@@ -140,7 +143,8 @@ async def reconcile_solver(
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
         hold_reason=hold_reason,
-        model=status.loaded_model.model_of(rollback_template or gate_template or template),
+        held=held_template is not None,
+        model=status.loaded_model.model_of(replicas_template),
         now=now(),
     )
     upgrades.record(key, rolling=upgrade_template is None and _is_rolling_out(new_status))
@@ -163,6 +167,12 @@ async def reconcile_solver(
             new_route=has_new_route(cluster, applied),
         ),
     )
+
+
+def _with_threshold(solver: MCQSolver, exams: Sequence[MCQExam]) -> MCQSolver:
+    """Return the solver with the threshold from its exams. The replicas' template and the status have it."""
+    new_status = solver.status.model_copy(update={"threshold": status.threshold.decide(solver, exams)})
+    return solver.model_copy(update={"status": new_status})
 
 
 async def _upgrade_hold(

@@ -16,7 +16,7 @@ from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim, exam_summary
-from .workload import deployment, service_account, template
+from .workload import deployment, service_account, template, template_digest
 
 __all__ = [
     "ServiceImages",
@@ -28,6 +28,7 @@ __all__ = [
     "reference",
     "replica_image",
     "template",
+    "template_digest",
 ]
 
 

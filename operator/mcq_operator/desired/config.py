@@ -13,6 +13,8 @@ API_KEYS_PATH = "/etc/mcq/api-keys"
 ENGINE_KEY_PATH = "/etc/mcq/engine-key"
 EXAM_PATH = "/etc/mcq/exam"
 EXAM_FILE = "exam.json"
+ABSTAIN = 1
+"""The minimum confidence before an exam has shown one: only certainty is answered."""
 
 
 def environment(solver: MCQSolver) -> dict[str, str]:
@@ -29,7 +31,7 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         "MCQ_PROBE_PORT": names.PROBE_PORT,
         "MCQ_DEFAULT_MODE": spec.answering.default_mode,
         "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
-        "MCQ_MIN_CONFIDENCE": spec.answering.min_confidence,
+        "MCQ_MIN_CONFIDENCE": _min_confidence(solver),
         "MCQ_DEBIAS": spec.answering.debias,
         "MCQ_MAX_QUEUED_REQUESTS": spec.limits.max_queued_requests,
         "MCQ_MAX_QUEUED_TOKENS": spec.limits.max_queued_tokens,
@@ -43,6 +45,18 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         **_tracing(solver),
     }
     return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def _min_confidence(solver: MCQSolver) -> float:
+    """Return the spec's minimum confidence, or the one that reaches the spec's accuracy.
+
+    It is in the template like all settings, and not in the exam's ConfigMap, which replicas read without a restart:
+    whoever may write ConfigMaps could set it there.
+    """
+    answering, threshold = solver.spec.answering, solver.status.threshold
+    if answering.target_accuracy is None:
+        return answering.min_confidence
+    return threshold.min_confidence if threshold else ABSTAIN
 
 
 def _engine(solver: MCQSolver) -> dict[str, object | None]:

@@ -1,6 +1,6 @@
 """Pure functions from the observed state of the cluster to the status of a resource."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mcq_operator.api import (
@@ -18,7 +18,7 @@ from mcq_operator.api import (
 from mcq_operator.api.kinds import SERVICE
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 
-from . import exam, gate, loaded_model, pending, rollback, waiver
+from . import exam, gate, loaded_model, pending, rollback, threshold, waiver
 from .conditions import findings
 from .events import events
 from .finding import Finding, quoted
@@ -36,6 +36,7 @@ __all__ = [
     "pending",
     "recorded_verdict",
     "rollback",
+    "threshold",
     "waiver",
 ]
 
@@ -49,12 +50,13 @@ def of(
     replicas_digest: str,
     template_digest: str,
     now: datetime,
-    exams: Iterable[MCQExam] = (),
+    exams: Sequence[MCQExam] = (),
     change: GateStatus | None = None,
     identity: str = "",
     model: str | None = None,
     release: str = "",
     hold_reason: str = "",
+    held: bool = False,
 ) -> SolverStatus:
     """Return the status of a solver for one observation of the cluster.
 
@@ -72,10 +74,13 @@ def of(
         model: the model that the replicas in force should load; None for the spec's.
         release: the operator's release that these replicas belong to.
         hold_reason: why they don't belong to this operator's release yet; empty if they do.
+        held: whether they are of an earlier spec or release, for whatever reason.
 
     """
     deployment = observed.deployment
     images = loaded_model.images(observed.pods)
+    found = findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason)
+    threshold_ready = threshold.finding(solver, exams, template_digest=template_digest, held=held)
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
@@ -92,8 +97,9 @@ def of(
         image=min(images) if len(images) == 1 else "",
         release=release,
         exam=last_exam(exams),
+        threshold=solver.status.threshold,
         conditions=with_transition_times(
-            solver, findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason), now
+            solver, [*found, *([threshold_ready] if threshold_ready else [])], now
         ),
         rollback=rollback.decide(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),

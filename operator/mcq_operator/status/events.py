@@ -17,6 +17,7 @@ GOOD = {
     "Complete": "True",
     "Passed": "True",
     "ExamPassed": "True",
+    "ThresholdReady": "True",
     "BackedUp": "True",
     "Exposed": "False",
 }
@@ -25,6 +26,7 @@ QUIET = frozenset(
     {
         *("NotSat", "Sitting", "Scheduled", "WaitingForSolver", "WaitingForBaseline"),
         *("NoChange", "NoBaseline", "CandidateStarting", "CandidateSitting"),
+        *("ExamPending", "NotRolledOut"),
         "NotBackedUpYet",
         "Asking",
     }

@@ -1,13 +1,15 @@
 """An exam's status: the figures of its last result, and the progress of the present sitting."""
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from mcq_operator.api import ExamStatus, MCQExam, ObjectRef, names
 from mcq_operator.api.observed import ObservedExam
+from mcq_operator.api.result import CoveragePoint as ResultPoint
 from mcq_operator.api.result import Sitting, newest, sittings
-from mcq_operator.api.status import ExaminedModel, Interval, ReportRef
+from mcq_operator.api.status import CoveragePoint, ExaminedModel, Interval, ReportRef
 
 from . import evidence, jobs
 from .failures import object_failures, warning_failure
@@ -73,6 +75,7 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
             precision=result.precision,
             prompt_digest=result.prompt_digest,
         ),
+        "risk_coverage": [_point(each) for each in result.figures.risk_coverage] or None,
         "report": ReportRef(
             config_map=names.results_name(exam),
             name=sitting.name,
@@ -80,6 +83,18 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
             digest=sitting.digest if proven else None,
         ),
     }
+
+
+def _point(each: ResultPoint) -> CoveragePoint:
+    low, high = each.interval
+    # Down: a rounded low end must not reach an accuracy that the exact one misses.
+    interval = Interval(low=math.floor(low * 10_000) / 10_000, high=round(high, 4))
+    return CoveragePoint(
+        min_confidence=each.min_confidence,
+        coverage=round(each.coverage, 4),
+        accuracy=round(each.accuracy, 4),
+        interval=interval,
+    )
 
 
 def _described_digest(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:

@@ -50,6 +50,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"engine": {"openai": {"endpoint": "http://vllm:8000"}}},
         "engine.openai is only for engine.type OpenAI",
     ),
+    (
+        {"answering": {"targetAccuracy": 0.9, "minConfidence": 0.5}},
+        "give either answering.minConfidence or answering.targetAccuracy",
+    ),
+    (
+        {"answering": {"targetAccuracy": 0.9, "defaultMode": "reason"}},
+        "set answering.defaultMode to answer or explain",
+    ),
+    ({"answering": {"targetAccuracy": 1}}, "should be less than or equal to 0.999"),
     ({"engine": {"type": "OpenAI", "openai": {"model": "x"}}}, "endpoint: Required value"),
     (
         {"engine": {"type": "OpenAI", "openai": {"endpoint": "vllm:8000"}}},

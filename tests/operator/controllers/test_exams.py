@@ -265,6 +265,34 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     assert {"Sat", "Failed"} <= set(reasons)
 
 
+def min_confidence(kubectl: Kubectl) -> str:
+    """Return the setting in the template of the replicas."""
+    [container] = existing(kubectl, "deployment", "demo")["spec"]["template"]["spec"]["containers"]
+    return next(each["value"] for each in container["env"] if each["name"] == "MCQ_MIN_CONFIDENCE")
+
+
+async def test_an_exam_sets_the_minimum_confidence_once_and_does_not_run_again_for_it(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    apply(kubectl, {"replicas": 1, "answering": {"targetAccuracy": 0.7}})
+    await make_ready(kubectl, bench)
+    assert min_confidence(kubectl) == "1"
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
+    await finish_exam(kubectl, tmp_path, ["x" * 20])
+    await bench.settle(exam_key(bench))
+    (job,) = jobs(kubectl)
+    await bench.reconcile()
+    assert min_confidence(kubectl) == "0.0"
+    threshold = existing(kubectl, "mcq", "demo")["status"]["threshold"]
+    assert (threshold["exam"], threshold["count"], threshold["coverage"]) == ("aqua", 20, 1)
+    assert threshold["reportDigest"] == status(kubectl)["report"]["digest"]
+    await make_ready(kubectl, bench)
+    await bench.settle(exam_key(bench))
+    assert [each["metadata"]["uid"] for each in jobs(kubectl)] == [job["metadata"]["uid"]]
+    assert await bench.reconcile() == []
+
+
 async def test_an_exam_runs_again_when_changed_replicas_are_ready(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:

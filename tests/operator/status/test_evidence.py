@@ -112,6 +112,19 @@ def test_a_result_that_its_pods_prove_counts_and_its_digest_is_recorded() -> Non
     assert reported.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
 
 
+POINT = {"min_confidence": 0.51, "coverage": 0.5, "accuracy": 0.95, "interval": [0.89999, 0.98]}
+"""A low end that must not be rounded up: 0.9 is not reached."""
+
+
+def test_the_status_has_the_curve_of_a_proven_result_alone() -> None:
+    text = result_text(figures={**RESULT["figures"], "risk_coverage": [POINT]})
+    pods = [GOOD[0], ended_pod(1, PARTS[1], digest(text))]
+    [point] = next_status(pods, text).risk_coverage or []
+    assert (point.min_confidence, point.coverage, point.interval.low) == (0.51, 0.5, 0.8999)
+    assert next_status(GOOD, text).risk_coverage is None, "a user has changed it"
+    assert next_status(GOOD).risk_coverage is None, "an older release writes none"
+
+
 def test_a_recorded_result_counts_without_its_pods() -> None:
     assert next_status([], known=next_status(GOOD)) == next_status(GOOD)
 

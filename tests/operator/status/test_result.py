@@ -27,12 +27,15 @@ RESULT: dict[str, Any] = {
     "unanswered": 2,
 }
 ACCURACY = RESULT["figures"]["accuracy"]
+POINT = {"min_confidence": 0.5, "coverage": 0.5, "accuracy": 0.95, "interval": [0.9, 0.98]}
 
 
 def test_a_good_result_is_read() -> None:
-    data = {"a.json": json.dumps(RESULT), "a.report.txt": "no result"}
+    figures = {**RESULT["figures"], "risk_coverage": [POINT] * 20}
+    data = {"a.json": json.dumps({**RESULT, "figures": figures}), "a.report.txt": "no result"}
     (sitting,) = sittings({"data": data})
     assert sitting.result.figures.accuracy.right == 3
+    assert sitting.result.figures.risk_coverage[0].interval == (0.9, 0.98)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,8 @@ def test_a_good_result_is_read() -> None:
         {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "total": 10**30}}},
         {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "ci95": [-1, 2]}}},
         {"figures": {**RESULT["figures"], "ece": {"value": float("inf")}}},
+        {"figures": {**RESULT["figures"], "risk_coverage": [{**POINT, "interval": [0.9, 1.1]}]}},
+        {"figures": {**RESULT["figures"], "risk_coverage": [POINT] * 21}},
         {"latency": {"p95_ms": float("inf")}},
         {"unanswered": -1},
         {"shards": 10**30},
