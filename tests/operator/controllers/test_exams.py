@@ -268,7 +268,7 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
 def min_confidence(kubectl: Kubectl) -> str:
     """Return the setting in the template of the replicas."""
     [container] = existing(kubectl, "deployment", "demo")["spec"]["template"]["spec"]["containers"]
-    return next(each["value"] for each in container["env"] if each["name"] == "MCQ_MIN_CONFIDENCE")
+    return next(str(each["value"]) for each in container["env"] if each["name"] == "MCQ_MIN_CONFIDENCE")
 
 
 async def test_an_exam_sets_the_minimum_confidence_once_and_does_not_run_again_for_it(
