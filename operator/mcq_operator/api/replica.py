@@ -227,6 +227,11 @@ class Answering(Model):
                 path=".targetAccuracy",
             ),
             rule(
+                "!has(self.targetAccuracy) || (self.targetAccuracy > 0.0 && self.targetAccuracy < 1.0)",
+                "answering.targetAccuracy must be above 0 and below 1: no exam shows that every answer is right",
+                path=".targetAccuracy",
+            ),
+            rule(
                 "!has(self.targetAccuracy) || self.defaultMode != 'reason'",
                 "answering.targetAccuracy is for answers that come first, as exams ask for them: set"
                 " answering.defaultMode to answer or explain, or remove targetAccuracy",
@@ -241,7 +246,7 @@ class Answering(Model):
     """The longest reasoning, in tokens."""
     min_confidence: Fraction = 0
     """A replica abstains, with null as its answer, if the most probable choice is less probable than this."""
-    target_accuracy: float | None = Field(None, ge=0.01, le=0.999)
+    target_accuracy: Fraction | None = None
     """The least share of right answers among the questions that a replica does not abstain from. The operator sets the
     minimum confidence from the last proven exam of the current replicas. Until there was one, replicas abstain from
     every question."""

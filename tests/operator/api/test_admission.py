@@ -58,7 +58,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"answering": {"targetAccuracy": 0.9, "defaultMode": "reason"}},
         "set answering.defaultMode to answer or explain",
     ),
-    ({"answering": {"targetAccuracy": 1}}, "should be less than or equal to 0.999"),
+    ({"answering": {"targetAccuracy": 1}}, "answering.targetAccuracy must be above 0 and below 1"),
     ({"engine": {"type": "OpenAI", "openai": {"model": "x"}}}, "endpoint: Required value"),
     (
         {"engine": {"type": "OpenAI", "openai": {"endpoint": "vllm:8000"}}},
