@@ -132,7 +132,7 @@ EXAMPLES: dict[str, Example] = {
     "answering.defaultMode": example("answer", "reason"),
     "answering.maxReasoningTokens": example(1, 512),
     "answering.minConfidence": example(0.5, 1),
-    "answering.targetAccuracy": example(0.9, 0.5),
+    "answering.targetAccuracy": example(0.9),  # without an exam, all values give the same replicas
     "answering.debias": example("none", "rotations"),
     "limits.maxQueuedRequests": example(1, 10_000),
     "limits.maxQueuedTokens": example(512, 10_000_000),
