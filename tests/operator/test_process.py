@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from hack import operator_rights
-from tests.operator.conftest import Kubectl
+from tests.operator.conftest import Kubectl, workloads_are_observed
 from tests.operator.live import NAMES, all_created, apply, existing, own_host, until
 
 pytestmark = pytest.mark.xdist_group("apart")
@@ -214,7 +214,7 @@ async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_gets_no_
     await until(labelled, QUICK)
     apply(kubectl, {"ingress": {"enabled": False}})
     await until(lambda: kubectl.get("ingress", "demo") is None, QUICK)
-    await until(lambda: all_created(kubectl), QUICK)
+    await until(lambda: workloads_are_observed(kubectl), QUICK)
     writes = await operator.quiet()
     kubectl("annotate", "mcq", "demo", "example.com/wakes=the-operator")
     assert await operator.quiet() == writes

@@ -40,6 +40,7 @@ SWITCH = {
 }
 REVIEWED = {
     "^.spec": {"x-kubernetes-validations": "4a967ca11c74547d"},
+    "^.spec.answering": {"default": "cf50dbee0fe84289", "x-kubernetes-validations": "b8ccb5a12810dbce"},
     "^.spec.autoscaling.prometheusAddress": {"x-kubernetes-validations": "741c1236e5789640"},
     "^.spec.engine.openai.endpoint": {"x-kubernetes-validations": "741c1236e5789640"},
     "^.spec.ingress": {"default": "eeae2bc927083f4f", "x-kubernetes-validations": "903fcb802d14e797"},
