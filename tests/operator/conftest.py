@@ -178,12 +178,15 @@ def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 
 
 def workloads_are_observed(kubectl: Kubectl) -> bool:
-    """Return whether the cluster's controllers have created all Pods of the Deployments, and counted them."""
+    """Return whether the cluster's controllers have created the Deployments' Pods, if allowed, and counted them."""
     deployments, replica_sets = kubectl.list("deployments"), kubectl.list("replicasets")
     counts = {each["metadata"]["name"]: 0 for each in deployments}
     for each in replica_sets:
         replicas = each["status"].get("replicas", 0)
-        if replicas != each["spec"]["replicas"]:
+        refused = any(
+            condition["type"] == "ReplicaFailure" for condition in each["status"].get("conditions", [])
+        )
+        if replicas != each["spec"]["replicas"] and not refused:
             return False
         for owner in each["metadata"].get("ownerReferences", []):
             counts[owner["name"]] = counts.get(owner["name"], 0) + replicas

@@ -89,7 +89,7 @@ def _message_and_causes(error: ApiException) -> tuple[str, list[str]]:
     try:
         answer = json.loads(body or "")
         message = str(answer["message"])
-        causes = [str(cause["reason"]) for cause in (answer.get("details") or {}).get("causes") or ()]
+        causes = [str(cause.get("reason")) for cause in (answer.get("details") or {}).get("causes") or ()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         message, causes = str(body or error.reason), []
     return message[:LONGEST_MESSAGE], causes

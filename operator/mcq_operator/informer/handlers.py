@@ -16,9 +16,9 @@ from mcq_operator.api.kinds import RECONCILED, WATCHED, Kind
 from mcq_operator.client.client import TIMEOUT_SECONDS
 from mcq_operator.store import Observation, observe
 
-from .events import Events
 from .lists import CHUNK, Lists
 from .login import login
+from .watch_events import Events
 
 
 class EventReceiver(Protocol):
@@ -43,7 +43,7 @@ async def forward_event(kind: Kind, /, *, event: Mapping[str, Any], memo: Handle
 
 
 async def ignore_event(**_: object) -> None:
-    """Do nothing: `events` has read the event of a child or a Pod, and kopf gets none."""
+    """Do nothing: `watch_events` has read the event of a child or a Pod, and kopf gets none."""
 
 
 def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:

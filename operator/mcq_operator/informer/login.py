@@ -12,8 +12,8 @@ import kopf
 
 from mcq_operator.api.kinds import WATCHED
 
-from .events import Events
 from .lists import Lists, Response
+from .watch_events import Events
 
 TRANSIENT = frozenset({409, 410})
 NOT_FOUND = 404

@@ -18,8 +18,8 @@ from mcq_operator.api.kinds import Kind
 from mcq_operator.store import Listing, Observation
 
 from . import handlers
-from .events import Events
 from .lists import Lists
+from .watch_events import Events
 
 Item = TypeVar("Item")
 

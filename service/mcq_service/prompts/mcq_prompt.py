@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.schemas import Question
 
 LANGUAGES = {
-    "question": "the language of the question", "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish",
     "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French", "he": "Hebrew",
     "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean",
     "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",

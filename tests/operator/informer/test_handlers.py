@@ -6,9 +6,9 @@ import pytest
 
 from mcq_operator.api import ExamKey, Key, SolverKey
 from mcq_operator.api.kinds import CHILDREN, EXAM, POD, SOLVER
-from mcq_operator.informer.events import Events
 from mcq_operator.informer.handlers import HandlerMemo, forward_event, settings
 from mcq_operator.informer.lists import Lists
+from mcq_operator.informer.watch_events import Events
 from mcq_operator.store import Observation, owner
 
 

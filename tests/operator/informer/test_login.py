@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from tests.operator.support import write_kubeconfig
 
-from mcq_operator.informer.events import Events
 from mcq_operator.informer.handlers import HandlerMemo, settings
 from mcq_operator.informer.lists import Lists
 from mcq_operator.informer.login import login
+from mcq_operator.informer.watch_events import Events
 from mcq_operator.store import Observation
 
 

@@ -86,13 +86,13 @@ async def test_only_prompts_for_reasoning_name_its_language(
     assert [german in each.text for each in replica.texts.read] == told
 
 
-async def test_the_language_of_the_question_is_an_instruction_after_the_context(
+async def test_the_language_is_an_instruction_after_the_context(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
     replica.load()
-    fields = {"language": "question", "context": "Passage.", "mode": "explain"}
+    fields = {"language": "ja", "context": "Passage.", "mode": "explain"}
     await client.post(ANSWER, json={**QUESTION, **fields})
     [read] = replica.texts.read
     assert read.prefix == ANSWER_FIRST.prefix
     assert read.opening is not None
-    assert read.opening.text == "Passage.\n\nWrite the reasoning in the language of the question.\n\n"
+    assert read.opening.text == "Passage.\n\nWrite the reasoning in Japanese.\n\n"

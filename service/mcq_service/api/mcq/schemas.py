@@ -38,7 +38,7 @@ Mode = Literal["answer", "explain", "reason"]
 Debias = Literal["none", "prior", "rotations"]
 Select = Literal["one", "all"]
 Language = Literal[
-    "question", "ar", "bn", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hu", "id", "it",
+    "ar", "bn", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hu", "id", "it",
     "ja", "ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "zh",
 ]  # fmt: skip
 ResponseFormat = Literal["json", "text", "yaml"]
@@ -251,8 +251,8 @@ class Question(_Preamble, _Offered):
     )
     language: Language | None = Field(
         default=None,
-        description="The language of the reasoning: that of the question, or an ISO 639-1 code. Default: the model's "
-        "choice, mostly English.",
+        description="The language of the reasoning, as an ISO 639-1 code. Default: the model's choice, mostly "
+        "English.",
     )
     response_format: ResponseFormat | None = Field(
         default=None,

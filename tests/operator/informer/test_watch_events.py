@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcq_operator.api.kinds import POD
-from mcq_operator.informer.events import _WatchBody
+from mcq_operator.informer.watch_events import _WatchBody
 
 if TYPE_CHECKING:
     from mcq_operator.store import Observation
