@@ -31,7 +31,7 @@ PORT ?= 8000
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
 	parameters sbom scan push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
-	test-nodes test-ipv6 test-dual-stack test-autoscaling test-teardown chaos
+	test-nodes test-ipv6 test-dual-stack test-autoscaling test-teardown chaos pictures
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -195,6 +195,9 @@ format: .venv/.ready ## format the code and fix what ruff can fix
 
 generate: .venv/.ready ## write the CRDs, rights, policies, dashboards and reference pages from the code
 	@hack/generate
+
+pictures: .venv/.ready ## draw the dashboards' pictures in docs/images, from a quarter of an hour of the real programs
+	@$(PYTHON) -m hack.pictures.example
 
 lock: ## lock the dependencies of the pyproject.toml files in requirements.lock
 	@hack/lock

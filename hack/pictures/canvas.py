@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -41,14 +42,13 @@ class Canvas:
     width: float
     height: float
     figure: Figure
-    pixels: FigureCanvasAgg
 
     @classmethod
     def of(cls, width: float, height: float) -> Canvas:
         """Return an empty canvas."""
         size = (width / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
         figure = Figure(figsize=size, dpi=PIXELS_PER_INCH, facecolor=GROUND)
-        return cls(width, height, figure, FigureCanvasAgg(figure))
+        return cls(width, height, figure)
 
     def rectangle(self, box: Box, *, fill: str = "white", edge: str = "none") -> None:
         """Draw a rectangle."""
@@ -83,7 +83,7 @@ class Canvas:
     def text_width(self, text: str, size: float = 11, fontweight: str = "normal") -> float:
         """Return a text's width in pixels."""
         font = FontProperties(size=size, weight=fontweight)
-        width, _, _ = self.pixels.get_renderer().get_text_width_height_descent(text, font, ismath=False)
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
         return float(width)
 
     def shortened(self, text: str, width: float, size: float = 11) -> str:
@@ -96,10 +96,10 @@ class Canvas:
 
     def save(self, path: Path) -> None:
         """Write the picture as PNG, with few colours, so that the file is small."""
-        self.pixels.draw()
-        width, height = self.pixels.get_width_height()
-        image = Image.frombuffer("RGBA", (width, height), bytes(self.pixels.buffer_rgba()))
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+        drawn = BytesIO()
+        self.figure.savefig(drawn, format="png", dpi=PIXELS_PER_INCH)
+        with Image.open(drawn) as image:
+            image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
 
     def _fractions(self, box: Box) -> tuple[float, float, float, float]:
         """Return the box in matplotlib's fractions of the figure, from the lower left corner."""

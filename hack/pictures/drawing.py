@@ -158,11 +158,12 @@ def _value_axis(axes: Axes, panel: Panel, highest: float) -> None:
     lowest = panel.minimum or 0.0
     top = panel.maximum if panel.maximum is not None else highest or 1.0
     size = units.scale(panel.unit, top).size
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(lowest / size, top / size) * size
+    locator = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+    ticks = [float(tick) * size for tick in locator.tick_values(lowest / size, top / size)]
     if panel.maximum is None:
-        top = float(ticks[-1])
+        top = ticks[-1]
     axes.set_ylim(lowest, top * 1.01)  # the line at the top keeps its width
-    shown = [tick for tick in ticks.tolist() if lowest <= tick <= top * 1.001]
+    shown = [tick for tick in ticks if lowest <= tick <= top * 1.001]
     axes.set_yticks(shown, [units.text(tick, panel.unit) for tick in shown])
 
 
