@@ -108,7 +108,8 @@ class WorkQueue(Generic[Item]):
 
     def longest(self) -> float:
         """Return the seconds since the start of the longest running work; 0 if none runs."""
-        return self._clock() - min(self._running.values(), default=self._clock())
+        now = self._clock()
+        return now - min(self._running.values(), default=now)
 
     async def run(self) -> None:
         """Work until cancelled. The next leader repeats the work that is cut short."""

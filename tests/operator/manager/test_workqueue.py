@@ -281,6 +281,17 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
     assert depths == [1, 2, 1, 0]
 
 
+async def test_an_idle_queue_reports_zero_while_the_clock_runs() -> None:
+    async def work(_: str) -> None:
+        pass
+
+    ticks = iter(range(9))
+    queue = WorkQueue(
+        work, workers=1, call_later=Time().call_later, random=lambda: 0.0, clock=lambda: next(ticks)
+    )
+    assert queue.longest() == 0
+
+
 async def test_the_queue_reports_the_longest_running_work() -> None:
     """A long time shows a stuck operator."""
     done = asyncio.Event()
