@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, FAINT, BORDER, GROUND = "#24292e", "#6b7280", "#d8dce2", "#f4f5f6"
-COLORS = 128
+COLORS = 256
 PIXELS_PER_INCH = 72  # a point is a pixel then, so that sizes of fonts and lines are pixels
 
 
@@ -99,7 +99,10 @@ class Canvas:
         drawn = BytesIO()
         self.figure.savefig(drawn, format="png", dpi=PIXELS_PER_INCH)
         with Image.open(drawn) as image:
-            image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+            few = image.convert("RGB").quantize(
+                COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
+            few.save(path, optimize=True)
 
     def _fractions(self, box: Box) -> tuple[float, float, float, float]:
         """Return the box in matplotlib's fractions of the figure, from the lower left corner."""

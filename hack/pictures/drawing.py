@@ -140,6 +140,8 @@ def _legend(canvas: Canvas, names: list[str], width: float) -> tuple[list[_Entry
     entries: list[_Entry] = []
     left, line = 0.0, 0
     for index, (name, color) in enumerate(zip(names, _colors(len(names)), strict=True)):
+        if not name:  # such as the zero of `or vector(0)`
+            continue
         shown = canvas.shortened(name, width - 20)
         needed = canvas.text_width(shown) + 34
         if left and left + needed > width + 14:

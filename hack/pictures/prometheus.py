@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from hack.pictures.errors import PictureError
@@ -81,7 +82,8 @@ class Prometheus:
         url = f"{self.url.rstrip('/')}/api/v1/{path}"
         try:
             with urllib.request.urlopen(url, data=body, timeout=_SECONDS) as response:
-                return json.load(response)["data"]
+                # 204 without a body: the query has no series that could have exemplars.
+                return json.load(response)["data"] if response.status != HTTPStatus.NO_CONTENT else []
         except urllib.error.HTTPError as error:
             message = f"Prometheus refuses {expression}: {error.read().decode(errors='replace')}"
             raise PictureError(message) from error

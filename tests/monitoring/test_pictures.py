@@ -33,12 +33,16 @@ LABELS = {
     "verb": "apply",
     "name": "exam",
 }
+NOTHING = object()
+"""Prometheus answers 204 where it is asked for the exemplars of an expression without series."""
 BUCKETS = {"0.5": 1, "1": 4, "+Inf": 4}
 
 
 def full(form: dict[str, str]) -> Any:
     """Answer every query with a series, or with a histogram's buckets where the query asks for them."""
-    if "start" in form and "step" not in form:
+    if "step" not in form and "{" not in form["query"]:
+        return NOTHING
+    if "step" not in form:
         return [{"exemplars": [{"value": "0.2", "timestamp": END - 60}]}]
     times = [float(form["start"]), float(form["end"])]
     if "sum by (le) (rate(" in form["query"] and "quantile" not in form["query"]:
@@ -64,8 +68,10 @@ def serving(answer: Callable[[dict[str, str]], Any]) -> Iterator[tuple[Prometheu
             form = dict(urllib.parse.parse_qsl(body))
             queries.append(form["query"])
             data = answer(form)
-            self.send_response(200 if data is not None else 400)
+            self.send_response(204 if data is NOTHING else 400 if data is None else 200)
             self.end_headers()
+            if data is NOTHING:
+                return
             self.wfile.write(
                 json.dumps({"data": data} if data is not None else {"error": "parse error"}).encode()
             )
