@@ -99,8 +99,9 @@ class Canvas:
         drawn = BytesIO()
         self.figure.savefig(drawn, format="png", dpi=PIXELS_PER_INCH)
         with Image.open(drawn) as image:
+            # Without the means of clusters, this method shifts all colours, and the others merge a legend's.
             few = image.convert("RGB").quantize(
-                COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+                COLORS, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
             )
             few.save(path, optimize=True)
 
