@@ -36,7 +36,7 @@ class Node:
     folder: Path
 
     def report_ready(self, selector: str) -> str:
-        """Report the selected Pod, whose program runs already, as ready; return its name."""
+        """Mark the selected Pod as ready and return its name. Its program is running already."""
         pod = self._pod(selector)
         since = _now()
         ready = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]

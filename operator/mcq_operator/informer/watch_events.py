@@ -45,7 +45,7 @@ class Events:
     async def intercept(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send kopf's request; if the response is such a watch, read its events."""
+        """Send kopf's request. In a watch of children or Pods, replace the body by one that reads the events."""
         response = await handler(request)
         watched = scope(request.url.path) if "watch" in request.url.query else None
         if watched and watched[0] not in RECONCILED and response.status == OK:
@@ -56,7 +56,7 @@ class Events:
 
 @dataclass(frozen=True)
 class _WatchBody:
-    """A response's `content` of which kopf reads only `iter_chunked`."""
+    """The body of a watch. kopf reads it by `iter_chunked` alone."""
 
     content: aiohttp.StreamReader
     kind: Kind
