@@ -7,7 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.service.fakes import Replica
+from tests.service.local import small_tokenizer
+from tests.service.scripted import ScriptedEngine
 
+from mcq_service.engine import Tokenizer
 from mcq_service.model_store import ModelRef, PreparedModel, Store
 from mcq_service.model_store.catalogue import DEFAULT_URI
 
@@ -36,3 +39,15 @@ def replica() -> Iterator[Replica]:
 async def client(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     async with replica.client() as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """Return the tokenizer of a small vocabulary."""
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    """Return an engine whose scores a test sets."""
+    return ScriptedEngine()

@@ -67,7 +67,8 @@ async def reconcile_solver(
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
         return _gone(key, canary, load_progress, api_keys, upgrades)
-    digest = desired.template_digest(solver, images=images)
+    plain_template = desired.plain_template(solver, images=images)
+    digest = desired.digest(plain_template)
     stored = solver
     solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
@@ -79,7 +80,9 @@ async def reconcile_solver(
     held_template = rollback_template or gate_template
     if held_template is None:
         solver = _with_threshold(solver, exams)
-    replicas_template = held_template or desired.template(solver, images=images)
+    replicas_template = held_template or (
+        desired.template(solver, images=images) if solver.status.threshold else plain_template
+    )
     objects = desired.objects(
         solver,
         images=images,

@@ -16,7 +16,7 @@ from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim, exam_summary
-from .workload import deployment, service_account, template, template_digest
+from .workload import deployment, plain_template, service_account, template
 
 __all__ = [
     "ServiceImages",
@@ -24,11 +24,11 @@ __all__ = [
     "exam",
     "gate",
     "objects",
+    "plain_template",
     "possible",
     "reference",
     "replica_image",
     "template",
-    "template_digest",
 ]
 
 

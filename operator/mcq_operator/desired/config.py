@@ -50,8 +50,8 @@ def environment(solver: MCQSolver) -> dict[str, str]:
 def _min_confidence(solver: MCQSolver) -> float:
     """Return the spec's minimum confidence, or the one that reaches the spec's accuracy.
 
-    It is in the template like all settings, and not in the exam's ConfigMap, which replicas read without a restart:
-    whoever may write ConfigMaps could set it there.
+    It is in the template like all settings. Replicas read the exam's ConfigMap without a restart, but every tenant who
+    may write ConfigMaps could change it there.
     """
     answering, threshold = solver.spec.answering, solver.status.threshold
     if answering.target_accuracy is None:

@@ -11,7 +11,7 @@ from mcq_operator.api.replica import REPLICA_RESOURCES
 
 from .config import drain_seconds, environment
 from .images import ServiceImages, replica_image
-from .manifest import digest, manifest, without_none
+from .manifest import manifest, without_none
 from .overrides import merged
 from .placement import replica_placement
 from .security import CONTAINER_SECURITY, POD_SECURITY
@@ -83,13 +83,13 @@ def template(solver: MCQSolver, *, images: ServiceImages) -> Manifest:
     return pods
 
 
-def template_digest(solver: MCQSolver, *, images: ServiceImages) -> str:
-    """Return a digest of the replicas, without the minimum confidence that an exam set.
+def plain_template(solver: MCQSolver, *, images: ServiceImages) -> Manifest:
+    """Return the replicas' template without the minimum confidence that an exam set. Its digest identifies them.
 
     Probabilities don't depend on it. With it, each exam that sets it would have to run again.
     """
     plain = solver.model_copy(update={"status": solver.status.model_copy(update={"threshold": None})})
-    return digest(template(plain, images=images))
+    return template(plain, images=images)
 
 
 def startup_seconds(solver: MCQSolver) -> int:

@@ -22,7 +22,7 @@ LANGUAGES = {
     "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
     "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese",
 }  # fmt: skip
-"""What the model is told for each value of a question's `language`."""
+"""The name of each `language` in the prompt."""
 
 OpeningKey = tuple[int, int, int]
 

@@ -173,10 +173,12 @@ def test_two_exams_do_not_take_turns() -> None:
 
 def test_a_threshold_does_not_make_the_exam_run_again() -> None:
     plain, other = wishing(), wishing(recorded=decide(wishing(), taken()))
-    digests = {desired.template_digest(each, images=IMAGES) for each in (plain, other)}
+    digests = {desired.digest(desired.plain_template(each, images=IMAGES)) for each in (plain, other)}
     assert len(digests) == 1
     assert min_confidence(plain) != min_confidence(other)
-    assert desired.template_digest(wishing(None, minConfidence=0.2), images=IMAGES) not in digests
+    assert (
+        desired.digest(desired.plain_template(wishing(None, minConfidence=0.2), images=IMAGES)) not in digests
+    )
 
 
 def test_replicas_of_an_earlier_spec_have_their_own_threshold() -> None:

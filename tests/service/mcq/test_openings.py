@@ -1,13 +1,13 @@
 """Context, instructions and examples: what a question's opening changes, and that a batch reads a shared one once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, Replica, problem, sample, until
-from tests.service.local import local_replica, small_tokenizer
+from tests.service.local import local_replica
 from tests.service.scripted import ScriptedEngine
 
 from mcq_service.engine import Tokenizer
@@ -19,25 +19,9 @@ CONTEXT = "~ The tower stands in Paris. " * 20
 PLAIN = Calibration(prompt_digest=plain_form(0).digest)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-
-
-@pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine()
-
-
 @pytest.fixture
 def replica(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
     with local_replica(engine, tokenizer, writes='so it is."') as ready:
-        yield ready
-
-
-@pytest.fixture
-async def client(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    async with replica.client() as ready:
         yield ready
 
 

@@ -5,22 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 from tests.service.fakes import Replica
-from tests.service.local import local_replica, small_tokenizer
+from tests.service.local import local_replica
 from tests.service.scripted import ScriptedEngine
 
 from mcq_service.engine import Tokenizer
 
 WRITTEN = "so it is."
-
-
-@pytest.fixture(scope="session")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-
-
-@pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine()
 
 
 @pytest.fixture
