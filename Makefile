@@ -202,9 +202,9 @@ pictures: .venv/.ready ## draw the dashboards' pictures in docs/images, from a q
 lock: ## lock the dependencies of the pyproject.toml files in requirements.lock
 	@hack/lock
 
-bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
+bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [INSTRUCTION_SETS="amx avx2"] [PEERS=DIR GGUF=FILE]
 	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
-	@$(PYTHON) -m benchmarks.service --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
+	@$(PYTHON) -m benchmarks.service --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(INSTRUCTION_SETS),--instruction-sets $(INSTRUCTION_SETS)) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
 
 bench-operator: .venv/.ready ## measure the operator with many solvers, on its own control plane: [SOLVERS=1000] [RUNS=1]
 	@$(PYTHON) -m benchmarks.operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)

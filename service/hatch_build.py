@@ -27,7 +27,10 @@ FLAGS = [
 ]  # fmt: skip
 INSTRUCTIONS = {
     "kernels_avx2.cpp": ["-mcpu=x86_64+avx2+fma+f16c"],
-    "kernels_avx512.cpp": ["-mcpu=x86_64_v4+avx512vnni", "-mprefer-vector-width=512"],
+    "kernels_avx_vnni.cpp": ["-mcpu=x86_64+avx2+fma+f16c+avxvnni"],
+    "kernels_avx512.cpp": ["-mcpu=x86_64_v4", "-mprefer-vector-width=512"],
+    "kernels_avx512_vnni.cpp": ["-mcpu=x86_64_v4+avx512vnni", "-mprefer-vector-width=512"],
+    "kernels_amx.cpp": ["-mcpu=x86_64_v4+avx512vnni+amx_tile+amx_int8", "-mprefer-vector-width=512"],
 }
 
 

@@ -1,4 +1,7 @@
-"""The int8 engine's limit on this CPU: its matrix products alone, without attention, norms, scheduling or HTTP."""
+"""The int8 engine's limit with each instruction set of this CPU: its matrix products alone.
+
+They lack attention, norms, scheduling and HTTP.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from mcq_service.api.mcq.schemas import Question as Wire
 from mcq_service.engine import Tokenizer, cpus
+from mcq_service.engine.int8 import native
 from mcq_service.engine.int8.int8_engine import Int8Engine
+from mcq_service.model_store import INSTRUCTION_SETS
 from mcq_service.prompts import render
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.service.workload import Question
+    from mcq_service.model_store import InstructionSet
 
 ROWS = 240  # tokens in one product: the block size of a step
 _REPEATS = 8
@@ -24,9 +30,14 @@ _REPEATS = 8
 
 @dataclass(frozen=True)
 class Bound:
-    """`tokens` is the mean number of a question's own tokens; the rate is that of the products alone."""
+    """`tokens` is the mean number of a question's own tokens.
 
+    The rates are those of the products alone: of ROWS tokens at once, and of one, as when one text is written.
+    """
+
+    instruction_set: InstructionSet
     tokens_per_second: float
+    single_tokens_per_second: float
     tokens: float
 
     @property
@@ -35,17 +46,30 @@ class Bound:
         return self.tokens / self.tokens_per_second
 
 
-def measure(prepared: Path, questions: Sequence[Question]) -> Bound:
+def instruction_sets() -> list[InstructionSet]:
+    """Return the int8 engine's instruction sets that this CPU has, the fastest first."""
+    return [each for each in INSTRUCTION_SETS if native.instruction_set(each)]
+
+
+def measure(prepared: Path, questions: Sequence[Question], instruction_set: InstructionSet) -> Bound:
     """Time the products on the prepared int8 model, with the service's number of threads."""
     tokenizer = Tokenizer(prepared)
-    engine = Int8Engine(prepared, context_length=1024, threads=cpus.available_cpus())
-    engine.products(ROWS)
+    engine = Int8Engine(
+        prepared, context_length=1024, threads=cpus.available_cpus(), instructions=instruction_set
+    )
+    many, single = _rate(engine, ROWS), _rate(engine, 1)
+    engine.shut_down()
+    tokens = mean(_own_tokens(tokenizer, question) for question in questions)
+    return Bound(instruction_set, many, single, tokens)
+
+
+def _rate(engine: Int8Engine, rows: int) -> float:
+    """Return tokens a second."""
+    engine.products(rows)
     started = time.monotonic()
     for _ in range(_REPEATS):
-        engine.products(ROWS)
-    rate = ROWS * _REPEATS / (time.monotonic() - started)
-    engine.shut_down()
-    return Bound(rate, mean(_own_tokens(tokenizer, question) for question in questions))
+        engine.products(rows)
+    return rows * _REPEATS / (time.monotonic() - started)
 
 
 def _own_tokens(tokenizer: Tokenizer, question: Question) -> int:

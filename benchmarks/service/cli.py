@@ -15,6 +15,8 @@ from hack.toolchain.paths import ROOT
 
 from benchmarks.service import bound, peers, replica_process, telemetry
 from benchmarks.service.workload import SCENARIOS, Measured, load, offsets
+from mcq_service.model_store import INSTRUCTION_SETS
+from mcq_service.model_store.precision import PRECISIONS, resolve
 
 if TYPE_CHECKING:
     from benchmarks.service.bound import Bound
@@ -32,11 +34,13 @@ def main() -> int:
     bounds: list[Bound] = []
     for number in range(options.runs):
         print(f"run {number + 1} of {options.runs}", file=sys.stderr)
-        start.append(_ours(rows, options, questions))
-        if _computes_in_int8(rows):
-            bounds.append(
-                bound.measure(replica_process.prepared("int8"), questions[: SCENARIOS[0].questions])
-            )
+        if resolve(options.precision) != "int8":
+            start.append(_ours(rows, options, questions))
+        else:
+            for each in options.instruction_sets or bound.instruction_sets():
+                start.append(_ours(rows, options, questions, MCQ_INSTRUCTION_SET=each))
+                prepared = replica_process.prepared("int8")
+                bounds.append(bound.measure(prepared, questions[: SCENARIOS[0].questions], each))
         if options.peers:
             _peers(rows, options, questions)
     print("telemetry", file=sys.stderr)
@@ -61,7 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
     parser.add_argument("--exam", type=Path, required=True, help="questions, a JSON object a line")
     parser.add_argument("--runs", type=int, default=1, help="the number of runs of all scenarios")
-    parser.add_argument("--precision", default="auto", help="the service's weights")
+    parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="the service's weights")
+    parser.add_argument(
+        "--instruction-sets",
+        nargs="+",
+        choices=INSTRUCTION_SETS,
+        help="the int8 engine's; by default all that this CPU has",
+    )
     parser.add_argument("--peers", type=Path, help="a directory with llama-server and openvino")
     parser.add_argument("--gguf", type=Path, help="the peers' weights")
     parser.add_argument(
@@ -70,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> dict[str, Any]:
-    with replica_process.service(options.precision) as target:
+def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any], **settings: str) -> dict[str, Any]:
+    with replica_process.service(options.precision, **settings) as target:
         for scenario in SCENARIOS:
             batch = questions[offsets()[scenario.name] :][: scenario.questions]
             _add(
@@ -81,11 +91,12 @@ def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> dict
                 replica_process.measure(target, scenario, batch),
             )
         now, most = target.memory
-        return {"ready_seconds": target.start_seconds, "resident_gib": now, "peak_gib": most}
-
-
-def _computes_in_int8(rows: Rows) -> bool:
-    return any("int8" in target for target in rows)
+        return {
+            "engine": target.engine,
+            "ready_seconds": target.start_seconds,
+            "resident_gib": now,
+            "peak_gib": most,
+        }
 
 
 def _peers(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> None:
@@ -146,14 +157,20 @@ def _print(report: dict[str, Any]) -> None:
     print(f"{machine['cpu']}, {machine['cpus']} CPUs, {' '.join(machine['flags'])}; runs: {report['runs']}")
     for each in report["start"]:
         print(
-            f"service: ready after {each['ready_seconds']:.1f} s, {each['resident_gib']:.2f} GiB resident, "
+            f"{each['engine']}: ready after {each['ready_seconds']:.1f} s, {each['resident_gib']:.2f} GiB resident, "
             f"{each['peak_gib']:.2f} at most"
         )
-    answers = report["rows"][0]["seconds_per_question"]
+    answers = {
+        row["target"]: row["seconds_per_question"]
+        for row in report["rows"]
+        if row["scenario"] == SCENARIOS[0].name
+    }
     for each in report["bounds"]:
+        answer = answers[f"service: cpu (int8, {each['instruction_set']})"]
         print(
-            f"the int8 products alone: {each['tokens_per_second']:.0f} tokens/s, {each['seconds']:.3f} s a question "
-            f"of {each['tokens']:.1f} tokens; {SCENARIOS[0].name}: {each['seconds'] / answers:.0%} of that rate"
+            f"products alone with {each['instruction_set']}: {each['tokens_per_second']:.0f} tokens/s, "
+            f"{each['single_tokens_per_second']:.0f} of one token each; {each['seconds']:.3f} s a question of "
+            f"{each['tokens']:.1f} tokens; {SCENARIOS[0].name}: {each['seconds'] / answer:.0%} of that rate"
         )
     print(f"{'target':34} {'scenario':38} {'s/question':>10} {'spread':>15} {'tokens':>7} {'first s':>8}")
     for row in report["rows"]:

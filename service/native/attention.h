@@ -34,17 +34,18 @@ static void span_scores(const Heads& h, const float* queries, const Span& span, 
 
 // Replaces `count` scores by e^(score - max) and returns the inverse of their sum.
 static float softmax(float* x, int count) {
-    for (int i = count; i < count + LANES; i++) x[i] = -__builtin_inff();  // pads the last vector
+    for (int i = count; i < count + 16; i++) x[i] = -__builtin_inff();  // pads the last vectors
     Floats best = load(x);
     for (int i = LANES; i < count; i += LANES) best = max(best, load(x + i));
     float top = reduce_max(best);
-    Floats total = {};
-    for (int i = 0; i < count; i += LANES) {
-        Floats e = exponential(load(x + i) - top);
-        e = load(x + i) == broadcast(-__builtin_inff()) ? Floats{} : e;
-        store(x + i, e);
-        total += e;
-    }
+    Floats total[SUMS] = {};
+    for (int i = 0; i < count;)
+        for (int s = 0; s < SUMS; s++, i += LANES) {
+            Floats e = exponential(load(x + i) - top);
+            e = load(x + i) == broadcast(-__builtin_inff()) ? Floats{} : e;
+            store(x + i, e);
+            total[s] += e;
+        }
     return 1.f / reduce_sum(total);
 }
 

@@ -24,10 +24,12 @@ static void quantise(const float* x, int padded, const QuantisedRow& out) {
 
 static void norm(const float* x, const float* weight, int size, int padded, float epsilon, const QuantisedRow& out,
                  float* scratch) {
-    Floats squares[4] = {};
-    for (int i = 0; i < padded; i += 4 * LANES)
-        for (int j = 0; j < 4; j++) squares[j] += load(x + i + j * LANES) * load(x + i + j * LANES);
-    float mean = reduce_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / float(size);
+    Floats squares[4][SUMS] = {}, total[SUMS];
+    for (int i = 0; i < padded;)
+        for (int j = 0; j < 4; j++)
+            for (int s = 0; s < SUMS; s++, i += LANES) squares[j][s] += load(x + i) * load(x + i);
+    for (int s = 0; s < SUMS; s++) total[s] = (squares[0][s] + squares[1][s]) + (squares[2][s] + squares[3][s]);
+    float mean = reduce_sum(total) / float(size);
     float inverse = 1.f / __builtin_sqrtf(mean + epsilon);
     for (int i = 0; i < padded; i += LANES) store(scratch + i, load(x + i) * inverse * load(weight + i));
     quantise(scratch, padded, out);

@@ -82,10 +82,12 @@ struct Heads {
     float scale;   // scale of the scores
 };
 
+// One panel's columns of a product. This thread reads `next` afterwards. `scratch`: MAX_ROWS x PANEL.
+using PanelKernel = void(const Product&, int index, const uint8_t* next, int32_t* scratch, Best* best);
+
 struct Kernels {
     const char* name;
-    // One panel's columns of a product. This thread reads `next` afterwards. `scratch`: MAX_ROWS x PANEL.
-    void (*panel)(const Product&, int index, const uint8_t* next, int32_t* scratch, Best* best);
+    PanelKernel* panel;
     // Root mean square norm of one row, quantised. `scratch`: `padded` floats.
     void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, const QuantisedRow& out,
                  float* scratch);
@@ -100,7 +102,13 @@ struct Kernels {
                    float* out);
 };
 
+namespace amx {
+PanelKernel panel;
+}
+const Kernels* amx_kernels();  // those of AVX-512 VNNI, but for the products
+const Kernels* avx512_vnni_kernels();
 const Kernels* avx512_kernels();
+const Kernels* avx_vnni_kernels();
 const Kernels* avx2_kernels();
 // The named kernels, by default the best for this CPU; null if the CPU lacks them.
 const Kernels* find_kernels(const char* name);

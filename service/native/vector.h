@@ -1,22 +1,29 @@
-// Vectors of LANES floats as compiler vector types, and the functions on them for both instruction sets.
+// Vectors of LANES floats as compiler vector types, and the functions on them.
 // Included inside a namespace of each instruction set, so that the linker never mixes them.
 typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 typedef Half Halves __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
+constexpr int TILE_VECTORS = LANES / 4;  // a tile of ROW_TILE x TILE_VECTORS fits into the registers
+
 static inline Floats load(const float* p) { return *reinterpret_cast<const Floats*>(p); }
 static inline Ints load(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }
 static inline Floats load(const Half* p) { return __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Floats); }
 static inline void store(float* p, Floats v) { *reinterpret_cast<Floats*>(p) = v; }
+static inline void store(int32_t* p, Ints v) { *reinterpret_cast<Ints*>(p) = v; }
 static inline Floats broadcast(float v) { return v - Floats{}; }
 static inline Floats as_floats(Ints v) { return __builtin_convertvector(v, Floats); }
 static inline Floats max(Floats a, Floats b) { return __builtin_elementwise_max(a, b); }
 static inline Floats abs(Floats a) { return __builtin_elementwise_abs(a); }
 
-static inline float reduce_sum(Floats v) {
+// Sums of floats are kept in 16 lanes and added in one order, so that all instruction sets give the same results.
+constexpr int SUMS = 16 / LANES;
+
+static inline float reduce_sum(const Floats (&v)[SUMS]) {
     float total = 0;
-    for (int i = 0; i < LANES; i++) total += v[i];
+    for (int s = 0; s < SUMS; s++)
+        for (int i = 0; i < LANES; i++) total += v[s][i];
     return total;
 }
 

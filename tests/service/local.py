@@ -30,7 +30,7 @@ def local_replica(engine: ScriptedEngine, tokenizer: Tokenizer, *, writes: str) 
     engine.best = tokenizer.label_tokens["B"]
     engine.script = tokenizer.encode_trusted(writes)
     [engine.end, *_] = tokenizer.stop_ids
-    scheduler = Scheduler(engine)
+    scheduler = Scheduler(engine, clock=engine.clock)
     replica = Replica(texts=LocalTextEngine(scheduler, tokenizer))
     try:
         yield replica

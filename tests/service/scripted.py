@@ -27,7 +27,8 @@ class ScriptedEngine:
     """Writes the successor of the last token up to END, or `script` and then `end`; scores favour `best`.
 
     Logits are 0 except for two tokens: LIKED for the next token, and for token 0 a hundredth of the tokens read. Each
-    step waits for `gate` and raises `error`, if set. `steps` records the tokens of each step.
+    step waits for `gate` and raises `error`, if set. `steps` records the tokens of each step. A token takes
+    `seconds_per_token` of the time that `clock` shows.
     """
 
     best: int = 1
@@ -35,6 +36,8 @@ class ScriptedEngine:
     end: int = END
     vocabulary: int = VOCABULARY
     error: Exception | None = None
+    seconds_per_token: float = 0
+    now: float = 0
     name: str = "scripted"
     context_length: int = 512
     gate: threading.Event = field(default_factory=threading.Event)
@@ -44,6 +47,9 @@ class ScriptedEngine:
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    def clock(self) -> float:
+        return self.now
 
     def cache_prefix(self, tokens: Items[int]) -> None:
         self.prefix = list(tokens)
@@ -63,6 +69,7 @@ class ScriptedEngine:
 
     def step(self, items: Items[BatchItem[ScriptedSequence]]) -> list[Output]:
         self.steps.append([list(item.tokens) for item in items])
+        self.now += self.seconds_per_token * sum(len(item.tokens) for item in items)
         assert self.gate.wait(10), "a test left the engine's gate closed"
         if self.error:
             raise self.error

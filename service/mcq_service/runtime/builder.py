@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,12 @@ def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
     if prepared.precision == "int8":
         from mcq_service.engine.int8.int8_engine import Int8Engine
 
-        return Int8Engine(prepared.path, context_length=settings.context_length, threads=threads)
+        return Int8Engine(
+            prepared.path,
+            context_length=settings.context_length,
+            threads=threads,
+            instructions=settings.instruction_set,
+        )
     if settings.engine == "cpu":
         raise EngineMismatch(
             f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."
@@ -142,7 +148,7 @@ def local(
         admission = Admission(admission_limits(settings))
 
         async def stop() -> None:
-            scheduler.stop()
+            await asyncio.to_thread(scheduler.stop)
             prepared.release()
 
         mcq = build_mcq_service(

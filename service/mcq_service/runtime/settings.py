@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Debias, Mode
-from mcq_service.model_store import PrecisionChoice
+from mcq_service.model_store import InstructionSet, PrecisionChoice
 from mcq_service.model_store.catalogue import DEFAULT_URI
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=0, ge=0, description="Threads of the engine; 0: one for each CPU that the process may use."
     )
+    instruction_set: InstructionSet | None = Field(
+        default=None, description="The int8 engine's instructions; unset: the fastest that the CPU has."
+    )
 
     max_queued_requests: int = Field(default=64, ge=1)
     max_queued_tokens: int = Field(
@@ -115,7 +118,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "exam_file", "openai_endpoint",
-        "openai_model", "openai_api_key_file", "probe_port", mode="before"
+        "openai_model", "openai_api_key_file", "probe_port", "instruction_set", mode="before"
     )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:

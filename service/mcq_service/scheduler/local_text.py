@@ -12,7 +12,7 @@ import numpy as np
 from opentelemetry import trace
 
 from mcq_service.engine import Logits, PromptTooLong, Share, Tokens
-from mcq_service.scheduler.scheduler import STEP_TOKENS
+from mcq_service.scheduler.step_budget import STEP_TOKENS
 from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
 
 if TYPE_CHECKING:

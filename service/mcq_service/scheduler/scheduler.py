@@ -19,19 +19,15 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mcq_service.engine.cpus import lower_priority
+from mcq_service.scheduler.step_budget import STEP_TOKENS, StepBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mcq_service.engine import BatchItem, Engine, Output
     from mcq_service.scheduler.tasks import SchedulableText, Task
 
 _log = logging.getLogger(__name__)
-
-# Prompt tokens of one step: enough to keep a CPU's matrix products large. Fewer while a text is being written, because
-# its next token waits for the step.
-STEP_TOKENS = 512
-STEP_TOKENS_WHILE_WRITING = 192
 
 
 class Observer(Protocol):
@@ -52,12 +48,20 @@ class _Scheduled(NamedTuple):
 class Scheduler:
     """Runs tasks on one engine."""
 
-    def __init__(self, engine: Engine[Any], *, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine[Any],
+        *,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start the thread."""
         self.engine = engine
         self.now = 0.0
         """The clock that orders the texts: the tokens that each share could have had read so far."""
         self._observer = observer
+        self._clock = clock
+        self._budget = StepBudget()
         self._changed = threading.Condition()
         self._new: deque[Task] = deque()
         self._closing: deque[SchedulableText] = deque()
@@ -86,7 +90,7 @@ class Scheduler:
             self._changed.notify()
 
     def stop(self) -> None:
-        """End the thread after the current step and cancel all tasks."""
+        """End the thread after the current step, for which this waits, and cancel all tasks."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -125,12 +129,23 @@ class Scheduler:
     def _step(self) -> None:
         """Run one step: schedule, then read."""
         scheduled = []
-        for task, count in _schedule(self._active):
+        for task, count in self._schedule():
             with _fail_on_error(task):
                 scheduled.append(_Scheduled(task, count, task.batch_item(count)))
         self._account(scheduled)
         if scheduled:
             self._read(scheduled)
+
+    def _schedule(self) -> list[tuple[Task, int]]:
+        """Choose the tokens of a step: one for each text being written, then prompts in the order of their turns."""
+        chosen = [(task, 1) for task in self._active if len(task.text.pending) == 1]
+        room = self._budget.tokens(writing=bool(chosen))
+        for task in sorted(self._active, key=lambda task: (task.text.turn, task.text.arrival)):
+            if room and len(task.text.pending) > 1:
+                count = min(room, len(task.text.pending))
+                chosen.append((task, count))
+                room -= count
+        return chosen
 
     def _account(self, scheduled: Sequence[_Scheduled]) -> None:
         """Advance the clock. Move a prompt that has read a step's worth of tokens behind the turns set since."""
@@ -145,7 +160,7 @@ class Scheduler:
 
     def _read(self, scheduled: Sequence[_Scheduled]) -> None:
         """Run the engine for these tasks. If it fails, run it for each half of them; a single task gets the error."""
-        started_ns, started = time.time_ns(), time.monotonic()
+        started_ns, started = time.time_ns(), self._clock()
         outputs = self._outputs(scheduled)
         if outputs is None:
             middle = len(scheduled) // 2
@@ -153,10 +168,12 @@ class Scheduler:
                 if unfinished := [each for each in half if not each.task.future.done()]:
                     self._read(unfinished)
             return
+        seconds = self._clock() - started
+        self._budget.observe(tokens=sum(each.tokens for each in scheduled), seconds=seconds)
         for each, output in zip(scheduled, outputs, strict=True):
             with _fail_on_error(each.task):
                 each.task.advance(each.tokens, output)
-        self._observe(scheduled, started_ns=started_ns, seconds=time.monotonic() - started)
+        self._observe(scheduled, started_ns=started_ns, seconds=seconds)
 
     def _outputs(self, scheduled: Sequence[_Scheduled]) -> Sequence[Output] | None:
         """Return the engine's outputs, or None if it fails. A task that is alone gets the error."""
@@ -203,15 +220,3 @@ def _fail(task: Task, error: BaseException) -> None:
         error = error.with_traceback(None)  # its frames hold the step's logits, hundreds of megabytes
     with suppress(InvalidStateError):
         task.future.set_exception(error)
-
-
-def _schedule(active: Sequence[Task]) -> list[tuple[Task, int]]:
-    """Choose the tokens of a step: one for each text being written, then prompts in the order of their turns."""
-    chosen = [(task, 1) for task in active if len(task.text.pending) == 1]
-    room = STEP_TOKENS_WHILE_WRITING if chosen else STEP_TOKENS
-    for task in sorted(active, key=lambda task: (task.text.turn, task.text.arrival)):
-        if room and len(task.text.pending) > 1:
-            count = min(room, len(task.text.pending))
-            chosen.append((task, count))
-            room -= count
-    return chosen

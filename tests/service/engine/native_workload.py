@@ -95,7 +95,7 @@ def race(engine: Int8Engine) -> None:
 def main(library: str, model: str, instructions: str, fault: str = "") -> None:
     """Run the workload or a fault."""
     native.NATIVE_LIBRARY = Path(library)  # type: ignore[attr-defined]
-    engine = Int8Engine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
+    engine = Int8Engine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)  # type: ignore[arg-type]
     if fault:
         {"overrun": overrun, "race": race}[fault](engine)
     else:

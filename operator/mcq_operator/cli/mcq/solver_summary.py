@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from mcq_operator.api import Condition, LastExam, Manifest, MCQSolver
+from mcq_operator.api.status import Threshold
 from mcq_operator.api.text import one_line
 from mcq_operator.cli.terminal import BOLD, GREEN, RED, YELLOW, styled, write_styled
 
@@ -28,6 +29,7 @@ def summary(solver: MCQSolver) -> Manifest:
         "model": status.model.uri if status.model else None,
         "url": status.url or None,
         "exam": _json(status.exam),
+        "threshold": _json(status.threshold),
         "gate": _json(status.gate),
         "attention": [_json(each) for each in _attention(solver)],
     }
@@ -47,6 +49,7 @@ def write(solver: MCQSolver) -> None:
         "model": status.model.uri if status.model else "",
         "URL": status.url,
         "accuracy": _accuracy(status.exam) if status.exam else "",
+        "threshold": _threshold(status.threshold) if status.threshold else "",
         "gate": f"{status.gate.phase} ({status.gate.reason})" if status.gate else "",
     }
     for name, fact in facts.items():
@@ -76,6 +79,14 @@ def _attention(solver: MCQSolver) -> list[Condition]:
 
 def _accuracy(exam: LastExam) -> str:
     return f"{exam.accuracy:.3f} ({exam.ci95.low:.3f} to {exam.ci95.high:.3f}) of {exam.count} questions, {exam.name}"
+
+
+def _threshold(threshold: Threshold) -> str:
+    interval = threshold.interval
+    return (
+        f"{threshold.min_confidence:.3f}: {threshold.coverage:.0%} of the questions answered, "
+        f"{threshold.accuracy:.3f} ({interval.low:.3f} to {interval.high:.3f}) of them right, {threshold.exam}"
+    )
 
 
 def _json(model: BaseModel | None) -> Manifest | None:

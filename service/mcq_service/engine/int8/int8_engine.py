@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mcq_service.model_store import InstructionSet
+
 
 class Int8Sequence:
     """The keys and values of one text: its own tokens follow those of the sequences it was forked from."""
@@ -37,17 +39,19 @@ class Int8Sequence:
 class Int8Engine:
     """One packed model in a prepared directory."""
 
-    def __init__(self, path: Path, *, context_length: int, threads: int, instructions: str = "") -> None:
+    def __init__(
+        self, path: Path, *, context_length: int, threads: int, instructions: InstructionSet | None = None
+    ) -> None:
         """Map the model in `path`; processes on one machine share its pages.
 
-        `context_length` is in tokens. `instructions` forces an instruction set: avx512_vnni or avx2. Raises
-        Int8Unavailable if this machine lacks it, and ModelDamaged or UnsupportedArchitecture for files that native
-        code can't read safely.
+        `context_length` is in tokens. `instructions` forces one of INSTRUCTION_SETS. Raises Int8Unavailable
+        if this machine lacks it, and ModelDamaged or UnsupportedArchitecture for files that native code can't read
+        safely.
         """
-        supported = native.instruction_set(instructions)
+        supported = native.instruction_set(instructions or "")
         if supported is None:
             raise Int8Unavailable(
-                f"The int8 engine can't run here: it needs an x86-64 CPU with {instructions or 'AVX2'} and the "
+                f"The int8 engine can't run here: it needs an x86-64 CPU with {instructions or 'avx2'} and the "
                 "native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
@@ -126,13 +130,12 @@ class Int8Engine:
         """Map the packed file; return the address of each tensor."""
         try:
             with file.open("rb") as opened:
-                # Populated: otherwise the first step waits for each page.
-                flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-                mapped = mmap.mmap(opened.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+                mapped = mmap.mmap(opened.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         except (OSError, ValueError) as error:  # it is missing or empty
             raise int8_layout.damaged(file, str(error)) from error
         offsets = int8_layout.offsets(memoryview(mapped), self._shape, file)
         data = np.frombuffer(mapped, dtype=np.uint8)
+        native.read_pages(data)
         self._buffers.append(data)
         return {name: native.pointer(data) + offset for name, offset in offsets.items()}
 

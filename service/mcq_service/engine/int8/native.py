@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_MADV_POPULATE_READ = 22  # linux/mman.h
 NO_MEMORY = 1
 ERRORS = {
     2: "The tokens exceed the sequence's room.",
@@ -113,6 +114,15 @@ def instruction_set(name: str = "") -> str | None:
     except OSError:
         return None
     return supported.decode() if supported else None
+
+
+def read_pages(mapped: NDArray[np.uint8]) -> None:
+    """Read a mapped file, so that the first step doesn't wait for each page. Other threads run meanwhile.
+
+    Kernels before 5.14 refuse; there the first step reads the pages.
+    """
+    advise = ctypes.CDLL(None).madvise
+    advise(c_void_p(pointer(mapped)), ctypes.c_size_t(mapped.nbytes), _MADV_POPULATE_READ)
 
 
 def pointer(array: NDArray[np.generic]) -> int:

@@ -101,6 +101,18 @@ DEMO: Manifest = {
             "count": 399,
             "sat": "2026-01-01T12:00:00Z",
         },
+        "threshold": {
+            "minConfidence": 0.625,
+            "coverage": 0.41,
+            "accuracy": 0.86,
+            "interval": {"low": 0.812, "high": 0.903},
+            "targetAccuracy": 0.8,
+            "exam": "mmlu",
+            "count": 399,
+            "sat": "2026-01-01T12:00:00Z",
+            "reportDigest": "a" * 64,
+            "templateDigest": "b" * 64,
+        },
         "gate": {
             "candidate": "c",
             "change": CHANGE,

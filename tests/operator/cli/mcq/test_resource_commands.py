@@ -38,6 +38,7 @@ STATUS = r"""demo  not ready, but answers
   model:     hf://Qwen/Qwen2.5
   URL:       http://mcq.localhost
   accuracy:  0.476 (0.428 to 0.525) of 399 questions, mmlu
+  threshold: 0.625: 41% of the questions answered, 0.860 (0.812 to 0.903) of them right, mmlu
   gate:      Refused (ExamNotPassed)
   Ready False, Degraded True: It did not pass.
   Exposed True: Anyone [2J asks.
@@ -67,6 +68,7 @@ async def test_the_status_as_json(commands: Commands, cluster: Cluster) -> None:
         "model": "hf://Qwen/Qwen2.5",
         "url": "http://mcq.localhost",
         "exam": DEMO["status"]["exam"],
+        "threshold": DEMO["status"]["threshold"],
         "gate": DEMO["status"]["gate"] | {"image": ""},
     }
 
