@@ -14,7 +14,7 @@ constexpr int FEWEST_ROWS = 6;
 constexpr int TILE_ROWS = 16;
 // Bytes from one row of a tile to the next.
 constexpr int SUMS_STRIDE = PANEL * sizeof(int32_t), WEIGHTS_STRIDE = 4 * PANEL;
-// Depths of half a panel's part that stays in the first-level cache while all rows pass over it.
+// Depths of two tiles of rows that stay in the first-level cache for both halves of a panel.
 constexpr int DEPTH_BLOCK = 768;
 
 // Tiles 0 to 3 are sums, 4 is rows, 5 rows or weights, 6 and 7 are weights.

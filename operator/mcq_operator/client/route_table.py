@@ -8,6 +8,7 @@ all solvers.
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 
 from mcq_operator.api import Manifest
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind
@@ -31,6 +32,7 @@ class RouteTable:
         self._listed = float("-inf")
         self._listing = asyncio.Lock()
         self._routes: set[Route] = set()
+        self._by_host: dict[str, list[Route]] = {}
 
     async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older object that takes requests of the desired one. Raises ClusterError.
@@ -47,7 +49,7 @@ class RouteTable:
         older = (
             other
             for route in own
-            for other in self._routes
+            for other in self._candidates(route)
             if other.object != route.object and other.age < route.age and route.meets(other)
         )
         namespace = desired["metadata"]["namespace"]
@@ -63,6 +65,14 @@ class RouteTable:
     def has_all(self, kind: Kind, live: Manifest) -> bool:
         """Return whether the list has all of the object's routes. Before, it may lack a rival of the same moment."""
         return self._routes.issuperset(routes(kind, live))
+
+    def _candidates(self, route: Route) -> Iterable[Route]:
+        """Return at least the routes that this one meets: with many solvers, nearly all have other hosts."""
+        if not route.host or route.host.startswith("*."):
+            return self._routes
+        _, *parents = route.host.split(".")
+        wildcards = ("*." + ".".join(parents[start:]) for start in range(len(parents)))
+        return chain.from_iterable(self._by_host.get(host, ()) for host in (route.host, *wildcards))
 
     async def _list(self, seconds: float) -> None:
         called = self._clock()
@@ -81,6 +91,9 @@ class RouteTable:
                 for item in items
                 for route in routes(kind, item)
             }
+            self._by_host = {}
+            for route in self._routes:
+                self._by_host.setdefault(route.host, []).append(route)
             self._listed = started
 
 
