@@ -1,7 +1,7 @@
 """Build the native library with the package, using a C++ compiler that is a Python package.
 
-So the machine needs no compiler. On machines that can't run the library (other than Linux on x86-64) nothing is built,
-and the service runs models on transformers.
+So the machine needs no compiler. On machines that can't run the library (other than Linux on x86-64 or 64-bit
+ARM) nothing is built, and the service runs models on transformers.
 """
 
 from __future__ import annotations
@@ -13,24 +13,44 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = "mcq_service/engine/int8/libmcq.so"
-# glibc 2.28 is in Debian 10 and RHEL 8.
-TARGET = ["-target", "x86_64-linux-gnu.2.28"]
 FLAGS = [
-    *TARGET, "-nostdlib++", "-nostdinc++", "-O3", "-std=c++20", "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing",
+    "-nostdlib++", "-nostdinc++", "-O3", "-std=c++20", "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing",
     # No debugging information: it contains the build's paths, so no two builds would be equal.
     "-fvisibility=hidden", "-fPIC", "-g0", "-Wall", "-Wextra",
 ]  # fmt: skip
-INSTRUCTIONS = {
-    "kernels_avx2.cpp": ["-mcpu=x86_64+avx2+fma+f16c"],
-    "kernels_avx_vnni.cpp": ["-mcpu=x86_64+avx2+fma+f16c+avxvnni"],
-    "kernels_avx512.cpp": ["-mcpu=x86_64_v4", "-mprefer-vector-width=512"],
-    "kernels_avx512_vnni.cpp": ["-mcpu=x86_64_v4+avx512vnni", "-mprefer-vector-width=512"],
-    "kernels_amx.cpp": ["-mcpu=x86_64_v4+avx512vnni+amx_tile+amx_int8", "-mprefer-vector-width=512"],
+_WIDE = ["-mprefer-vector-width=512"]
+
+
+class Machine(NamedTuple):
+    """A processor architecture: its sources' folder, and the flags for the instruction set of each of them."""
+
+    folder: str
+    instructions: dict[str, list[str]]
+
+
+MACHINES = {
+    "x86_64": Machine(
+        "x86",
+        {
+            "avx2.cpp": ["-mcpu=x86_64+avx2+fma+f16c"],
+            "avx_vnni.cpp": ["-mcpu=x86_64+avx2+fma+f16c+avxvnni"],
+            "avx512.cpp": ["-mcpu=x86_64_v4", *_WIDE],
+            "avx512_vnni.cpp": ["-mcpu=x86_64_v4+avx512vnni", *_WIDE],
+            "amx.cpp": ["-mcpu=x86_64_v4+avx512vnni+amx_tile+amx_int8", *_WIDE],
+        },
+    ),
+    "aarch64": Machine(
+        "arm",
+        {
+            "neon_i8mm.cpp": ["-mcpu=generic+dotprod+i8mm"],
+            "neon_dotprod.cpp": ["-mcpu=generic+dotprod"],
+        },
+    ),
 }
 
 
@@ -40,18 +60,21 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the library before the package's files are collected."""
         del version  # the library is the same in every kind of build
-        if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-            self.app.display_warning("The int8 engine is not built: it needs Linux on x86-64.")
+        machine = platform.machine()
+        if sys.platform != "linux" or machine not in MACHINES:
+            self.app.display_warning("The int8 engine is not built: it needs Linux on x86-64 or 64-bit ARM.")
             return
         root = Path(self.root)
-        compile_library(root / "native", root / LIBRARY)
+        compile_library(root / "native", root / LIBRARY, machine)
         build_data["artifacts"].append(LIBRARY)
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-manylinux_2_28_x86_64"
+        build_data["tag"] = f"py3-none-manylinux_2_28_{machine}"
 
 
-def compile_library(sources: Path, library: Path) -> None:
-    """Compile all sources, two at a time, and link them. Raises CalledProcessError."""
+def compile_library(sources: Path, library: Path, machine: str) -> None:
+    """Compile all sources for a machine, two at a time, and link them. Raises CalledProcessError."""
+    folder, instructions = MACHINES[machine]
+    target = ["-target", f"{machine}-linux-gnu.2.28"]  # this glibc is in Debian 10 and RHEL 8
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         environment = {
@@ -65,13 +88,14 @@ def compile_library(sources: Path, library: Path) -> None:
 
         def compile_source(source: Path) -> Path:
             out = work / f"{source.stem}.o"
-            cxx(*FLAGS, *INSTRUCTIONS.get(source.name, []), "-c", source, "-o", out)
+            cxx(*target, *FLAGS, *instructions.get(source.name, []), "-c", source, "-o", out)
             return out
 
         with ThreadPoolExecutor(2) as pool:
-            objects = list(pool.map(compile_source, sorted(sources.glob("*.cpp"))))
+            files = sorted([*sources.glob("*.cpp"), *(sources / folder).glob("*.cpp")])
+            objects = list(pool.map(compile_source, files))
         # Replaced by a rename: a running service may have the old library mapped.
-        cxx(*TARGET, "-shared", "-nostdlib++", *objects, "-o", work / library.name, "-lpthread")
+        cxx(*target, "-shared", "-nostdlib++", *objects, "-o", work / library.name, "-lpthread")
         staged = library.with_name(f".{library.name}.{os.getpid()}")
         staged.write_bytes((work / library.name).read_bytes())
         staged.chmod(0o755)

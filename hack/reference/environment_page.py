@@ -66,8 +66,8 @@ MEANINGS = {
     "for its default model, else main.",
     "model_digest": "`sha256:…` of the model's files ([how to compute it](models.md#what-is-checked)); the service "
     "refuses any other files. Unset: none is required.",
-    "model_precision": "The number format that the model computes in. auto: int8 on a CPU with AVX2; a float on a GPU "
-    "or for an architecture that the int8 engine does not support. Floats need torch.",
+    "model_precision": "The number format that the model computes in. auto: int8 on a CPU with AVX2 or ARM's dotprod; "
+    "a float on a GPU or for an architecture that the int8 engine does not support. Floats need torch.",
     "model_cache": "The directory of the prepared models. Replicas of one node may share it.",
     "default_mode": "The [mode](api.md#ask-one-question) of questions that name none.",
     "max_reasoning_tokens": "The most tokens of reasoning for questions that name no limit.",

@@ -1,6 +1,7 @@
-// The use of a product's sums. Included inside a namespace of each instruction set, after vector.h.
+// The use of a product's sums. Included inside a namespace of each instruction set, after vector.h and its OFFSET: what
+// its sums have added to each weight.
 static inline Floats scaled_value(const Product& p, int row, int column, const int32_t* sums) {
-    Ints exact = load(sums) - 128 * p.rows.sums[row];
+    Ints exact = load(sums) - OFFSET * p.rows.sums[row];
     Floats scaled = as_floats(exact) * p.rows.scales[row] * load(p.matrix.scales + column);
     return p.matrix.bias ? scaled + load(p.matrix.bias + column) : scaled;
 }

@@ -1,4 +1,4 @@
-// The kernels of one instruction set. Each kernels_*.cpp fills one table; dispatch.cpp chooses at run time.
+// The kernels of one instruction set. Each file of x86 and arm fills one table; dispatch.cpp chooses at run time.
 //
 // Matrices are packed in panels of 64 columns (output channels): depth/4 groups, in each 64 columns x 4 consecutive
 // depths, one byte for each weight: weight + 128. Depths and columns are padded with zero weights to multiples of 64.
@@ -12,6 +12,7 @@ constexpr int PANEL = 64;       // columns of a panel
 constexpr int KEY_BLOCK = 16;   // keys stored side by side for each dimension of the head
 constexpr int ROW_TILE = 6;     // rows in one pass over a panel
 constexpr int MAX_ROWS = 256;   // tokens in one pass through the layers
+constexpr int SECOND_LEVEL = 2; // for __builtin_prefetch: into the second-level cache
 
 using Half = _Float16;
 
@@ -102,14 +103,8 @@ struct Kernels {
                    float* out);
 };
 
-namespace amx {
-PanelKernel panel;
-}
-const Kernels* amx_kernels();  // those of AVX-512 VNNI, but for the products
-const Kernels* avx512_vnni_kernels();
-const Kernels* avx512_kernels();
-const Kernels* avx_vnni_kernels();
-const Kernels* avx2_kernels();
+// The instruction sets of this CPU and its operating system: the fastest first, then null. See x86 and arm.
+const Kernels* const* supported_kernels();
 // The named kernels, by default the best for this CPU; null if the CPU lacks them.
 const Kernels* find_kernels(const char* name);
 

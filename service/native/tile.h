@@ -21,8 +21,8 @@ static inline void strip(const int8_t* rows, size_t stride, const uint8_t* weigh
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) acc[r][c] = first ? Ints{} : load(sums + r * PANEL + c * LANES);
     for (const int8_t* end = rows + depth; rows < end;) {
-        for (int i = 0; i < lines; i++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
-        for (int r = 0; r < R; r++) _mm_prefetch(rows + (R + r) * stride, _MM_HINT_T0);  // the next tile's rows
+        for (int i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, SECOND_LEVEL);
+        for (int r = 0; r < R; r++) __builtin_prefetch(rows + (R + r) * stride);  // the next tile's rows
 #pragma clang loop unroll_count(4)
         for (int k = 0; k < 16; k++, rows += 4, weights += 4 * PANEL) multiply_quad(rows, stride, weights, acc);
     }
@@ -30,11 +30,18 @@ static inline void strip(const int8_t* rows, size_t stride, const uint8_t* weigh
         for (int c = 0; c < C; c++) store(sums + r * PANEL + c * LANES, acc[r][c]);
 }
 
-// Does `strip` for all columns of a panel, with most of the registers as sums: 24 of 32, or 12 of 16.
+// The vectors of columns that `rows` rows take at once: most of the registers are sums, 24 of 32, or 12 of 16.
+static constexpr int strip_vectors(int rows) {
+    int vectors = PANEL / LANES;
+    while (vectors * rows > REGISTERS * 3 / 4) vectors /= 2;
+    return vectors;
+}
+
+// Does `strip` for all columns of a panel.
 template <int R>
 static inline void tile(const int8_t* rows, size_t stride, const uint8_t* weights, int depth, bool first,
                         int32_t* sums, const uint8_t* next, int lines) {
-    constexpr int C = LANES == 16 ? 4 : R == 1 ? 8 : R <= 3 ? 4 : 2, STRIPS = PANEL / LANES / C;
+    constexpr int C = strip_vectors(R), STRIPS = PANEL / LANES / C;
     for (int s = 0; s < STRIPS; s++) {
         int begin = lines * s / STRIPS, end = lines * (s + 1) / STRIPS;
         strip<R, C>(rows, stride, weights + s * C * 4 * LANES, depth, first, sums + s * C * LANES,

@@ -5,7 +5,7 @@ typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alia
 typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 typedef Half Halves __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
-constexpr int TILE_VECTORS = LANES / 4;  // a tile of ROW_TILE x TILE_VECTORS fits into the registers
+constexpr int TILE_VECTORS = REGISTERS / 8;  // a tile of ROW_TILE x TILE_VECTORS takes three quarters of the registers
 
 static inline Floats load(const float* p) { return *reinterpret_cast<const Floats*>(p); }
 static inline Ints load(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }

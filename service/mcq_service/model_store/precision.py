@@ -14,9 +14,9 @@ BYTES_PER_WEIGHT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1
 
 NATIVE_LIBRARY = Path(__file__).parents[1] / "engine/int8/libmcq.so"
 """The int8 engine's library; it is built with the package on machines that can run it."""
-_INT8_FLAGS = {"avx2", "fma", "f16c"}
+_INT8_FLAGS = ({"avx2", "fma", "f16c"}, {"asimd", "asimddp"})  # of x86-64 and 64-bit ARM
 
-InstructionSet = Literal["amx", "avx512_vnni", "avx512", "avx_vnni", "avx2"]
+InstructionSet = Literal["amx", "avx512_vnni", "avx512", "avx_vnni", "avx2", "neon_i8mm", "neon_dotprod"]
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = get_args(InstructionSet)
 """The int8 engine's, the fastest first. All give the same results to the bit."""
 
@@ -33,12 +33,12 @@ def resolve(
 ) -> Precision:
     """Resolve `auto` for this machine; return any other choice unchanged.
 
-    A CPU is fastest with int8, which needs AVX2 and the native library. `best_float` is the choice for other machines,
-    and for models that the int8 engine does not support.
+    A CPU is fastest with int8, which needs AVX2 or ARM's dotprod, and the native library. `best_float` is the choice
+    for other machines, and for models that the int8 engine does not support.
     """
     if choice != "auto":
         return choice
-    supported = _flags(cpuinfo) >= _INT8_FLAGS and native_library.is_file()
+    supported = any(_flags(cpuinfo) >= each for each in _INT8_FLAGS) and native_library.is_file()
     return "int8" if supported and not _usable(gpus) else best_float(cpuinfo=cpuinfo, gpus=gpus)
 
 

@@ -37,11 +37,11 @@ FLAGS = [
 ]
 WIDE = ("-march=x86-64-v4", "-mprefer-vector-width=512")
 INSTRUCTIONS = {
-    "kernels_avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "kernels_avx_vnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
-    "kernels_avx512": [*WIDE],
-    "kernels_avx512_vnni": [*WIDE, "-mavx512vnni"],
-    "kernels_amx": [*WIDE, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
+    "avx_vnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
+    "avx512": [*WIDE],
+    "avx512_vnni": [*WIDE, "-mavx512vnni"],
+    "amx": [*WIDE, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
 }
 MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD = ("-fsanitize=thread",)
@@ -76,7 +76,7 @@ def sanitized(
         return out
 
     with ThreadPoolExecutor(2) as pool:
-        objects = [*pool.map(compiled, sorted(SOURCES.glob("*.cpp")))]
+        objects = [*pool.map(compiled, sorted([*SOURCES.glob("*.cpp"), *SOURCES.glob("x86/*.cpp")]))]
     library = work / "libmcq.so"
     subprocess.run([CLANG, "-shared", "-shared-libsan", *flags, *objects, "-o", library], check=True)
     environment = {

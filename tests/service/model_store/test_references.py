@@ -149,3 +149,21 @@ def test_auto_is_bfloat16_if_torch_and_the_machine_multiply_it(
 def test_the_version_of_torch_says_whether_it_supports_gpus() -> None:
     built_for_gpus = torch.version.cuda is not None or torch.version.hip is not None
     assert precision.torch_has_gpu_support() == built_for_gpus
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fma avx2 f16c", "int8"),
+        ("fma avx f16c", "float32"),
+        ("fp asimd asimddp", "int8"),
+        ("fp asimd", "float32"),
+    ],
+)
+def test_auto_is_int8_where_the_engine_runs(tmp_path: Path, flags: str, expected: str) -> None:
+    """On x86-64 with AVX2 and 64-bit ARM with dotprod, if the library was built."""
+    cpuinfo, library = tmp_path / "cpuinfo", tmp_path / "library"
+    cpuinfo.write_text(f"flags : {flags}\n")
+    assert resolve("auto", cpuinfo=cpuinfo, gpus=(), native_library=library) == "float32"
+    library.touch()
+    assert resolve("auto", cpuinfo=cpuinfo, gpus=(), native_library=library) == expected

@@ -51,8 +51,8 @@ class Int8Engine:
         supported = native.instruction_set(instructions or "")
         if supported is None:
             raise Int8Unavailable(
-                f"The int8 engine can't run here: it needs an x86-64 CPU with {instructions or 'avx2'} and the "
-                "native library built with the package. Use the precision float32 or bfloat16."
+                f"The int8 engine can't run here: it needs a CPU with {instructions or 'avx2 or neon_dotprod'}, and "
+                "the native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
         self._shape = int8_layout.shape_of(path)
@@ -179,7 +179,7 @@ class Int8Engine:
             )
         )
         embedding = matrix("embedding")
-        cosines, sines = _rope_tables(self._shape, self.context_length)
+        cosines, sines = rope_tables(self._shape, self.context_length)
         self._buffers += [layers, cosines, sines]
         return native.Weights(
             layers,
@@ -225,7 +225,7 @@ class _NativeItem:
         )
 
 
-def _rope_tables(shape: int8_layout.Shape, context: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def rope_tables(shape: int8_layout.Shape, context: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the rotary embedding's cosines and sines by position, (context, head / 2) each."""
     exponents = np.arange(0, shape.head, 2, dtype=np.float32) / np.float32(shape.head)
     frequencies = (1.0 / np.float32(shape.rope_theta) ** exponents).astype(np.float32)

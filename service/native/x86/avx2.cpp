@@ -2,25 +2,25 @@
 // flags.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "sets.h"
 
 namespace mcq::avx2 {
 
-constexpr int LANES = 8;
-#include "vector.h"
+constexpr int LANES = 8, OFFSET = 128, REGISTERS = 16;
+#include "../vector.h"
 
 static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
     __m256i pairs = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(weights), reinterpret_cast<__m256i>(rows));
     return sums + reinterpret_cast<Ints>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-#include "tile.h"
+#include "../tile.h"
 #include "saturating.h"
-#include "elementwise.h"
-#include "attention.h"
-#include "finish.h"
-#include "gemm.h"
-#include "table.h"
+#include "../elementwise.h"
+#include "../attention.h"
+#include "../finish.h"
+#include "../gemm.h"
+#include "../table.h"
 
 }  // namespace mcq::avx2
 

@@ -2,12 +2,12 @@
 // compiler's flags.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "sets.h"
 
 namespace mcq::avx_vnni {
 
-constexpr int LANES = 8;
-#include "vector.h"
+constexpr int LANES = 8, OFFSET = 128, REGISTERS = 16;
+#include "../vector.h"
 
 static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
     return reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sums),
@@ -15,13 +15,13 @@ static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
                                                       reinterpret_cast<__m256i>(rows)));
 }
 
-#include "tile.h"
-#include "exact.h"
-#include "elementwise.h"
-#include "attention.h"
-#include "finish.h"
-#include "gemm.h"
-#include "table.h"
+#include "../tile.h"
+#include "../exact.h"
+#include "../elementwise.h"
+#include "../attention.h"
+#include "../finish.h"
+#include "../gemm.h"
+#include "../table.h"
 
 }  // namespace mcq::avx_vnni
 

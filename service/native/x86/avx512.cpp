@@ -2,25 +2,25 @@
 // flags.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "sets.h"
 
 namespace mcq::avx512 {
 
-constexpr int LANES = 16;
-#include "vector.h"
+constexpr int LANES = 16, OFFSET = 128, REGISTERS = 32;
+#include "../vector.h"
 
 static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
     __m512i pairs = _mm512_maddubs_epi16(reinterpret_cast<__m512i>(weights), reinterpret_cast<__m512i>(rows));
     return sums + reinterpret_cast<Ints>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 
-#include "tile.h"
+#include "../tile.h"
 #include "saturating.h"
-#include "elementwise.h"
-#include "attention.h"
-#include "finish.h"
-#include "gemm.h"
-#include "table.h"
+#include "../elementwise.h"
+#include "../attention.h"
+#include "../finish.h"
+#include "../gemm.h"
+#include "../table.h"
 
 }  // namespace mcq::avx512
 

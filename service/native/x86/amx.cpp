@@ -2,13 +2,13 @@
 // memory as the tiles need them. Few rows, and everything but products, are left to AVX-512 VNNI: the sums are equal.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "sets.h"
 
 namespace mcq::amx {
 
-constexpr int LANES = 16;
-#include "vector.h"
-#include "finish.h"
+constexpr int LANES = 16, OFFSET = 128, REGISTERS = 32;
+#include "../vector.h"
+#include "../finish.h"
 
 constexpr int FEWEST_ROWS = 6;
 constexpr int TILE_ROWS = 16;
@@ -31,7 +31,7 @@ struct Prefetch {
     const uint8_t* next;
     int lines;  // for each 64 depths
     void operator()() {
-        for (int i = 0; i < lines; i++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
+        for (int i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, SECOND_LEVEL);
     }
 };
 

@@ -1,12 +1,12 @@
 // AVX-512 with VNNI: 64 products of bytes and their sums in one instruction. hatch_build.py has the compiler's flags.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "sets.h"
 
 namespace mcq::avx512_vnni {
 
-constexpr int LANES = 16;
-#include "vector.h"
+constexpr int LANES = 16, OFFSET = 128, REGISTERS = 32;
+#include "../vector.h"
 
 static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
     return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums),
@@ -14,13 +14,13 @@ static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
                                                       reinterpret_cast<__m512i>(rows)));
 }
 
-#include "tile.h"
-#include "exact.h"
-#include "elementwise.h"
-#include "attention.h"
-#include "finish.h"
-#include "gemm.h"
-#include "table.h"
+#include "../tile.h"
+#include "../exact.h"
+#include "../elementwise.h"
+#include "../attention.h"
+#include "../finish.h"
+#include "../gemm.h"
+#include "../table.h"
 
 }  // namespace mcq::avx512_vnni
 
