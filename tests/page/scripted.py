@@ -86,10 +86,42 @@ def decision(body: dict[str, Any]) -> dict[str, Any]:
     shares = [0.7 if index == best else rest for index in range(len(choices))]
     abstained = (body.get("min_confidence") or 0) > 0.7
     answer = {"label": chr(65 + best), "index": best, "text": choices[best]}
+    if body.get("select") == "all":
+        return judgement(body, abstained=abstained)
+    if body.get("none_of_these"):
+        return way_out(body)
     return {
         "id": "mcq-1", "model": "scripted/model", "mode": body.get("mode", "explain"), "trace_id": TRACE,
         "answer": None if abstained else answer, "abstained": abstained, "confidence": 0.7, "margin": 0.7 - rest,
         "probabilities": [{"label": chr(65 + i), "probability": each} for i, each in enumerate(shares)],
+    }  # fmt: skip
+
+
+def judgement(body: dict[str, Any], *, abstained: bool) -> dict[str, Any]:
+    """Return the first and the last choice as right, or none if the question asks for nothing."""
+    choices = body["choices"]
+    right = [] if abstained or body["question"].startswith("Nothing") else [0, len(choices) - 1]
+    return {
+        "id": "mcq-1", "model": "scripted/model", "mode": body["mode"], "trace_id": TRACE, "answer": None,
+        "selected": [{"label": chr(65 + each), "index": each, "text": choices[each]} for each in right],
+        "abstained": abstained, "confidence": 0.6, "margin": 0.2,
+        "probabilities": [
+            {"label": chr(65 + index), "probability": 0.8 if index in right else 0.4} for index in range(len(choices))
+        ],
+    }  # fmt: skip
+
+
+def way_out(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the way out with 90 %."""
+    labels = [chr(65 + index) for index in range(len(body["choices"]) + 1)]
+    shares = [*(0.1 / len(body["choices"]) for _ in body["choices"]), 0.9]
+    none = {"label": labels[-1], "probability": 0.9, "selected": True, "label_mass": 0.8}
+    return {
+        "id": "mcq-1", "model": "scripted/model", "mode": body["mode"], "trace_id": TRACE, "answer": None,
+        "none_of_these": none, "abstained": False, "confidence": 0.9, "margin": 0.8,
+        "probabilities": [
+            {"label": label, "probability": share} for label, share in zip(labels, shares, strict=True)
+        ],
     }  # fmt: skip
 
 

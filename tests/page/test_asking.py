@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 from tests.page.browsing import CHOICES, QUESTION, Visit
 from tests.page.scripted import REASONING, TRACE, Script
@@ -143,3 +144,77 @@ async def test_the_answer_is_announced(visit: Visit, page: Page) -> None:
     await visit.ask()
     status = page.get_by_role("status")
     await expect(status).to_have_text(f"Answer C: Jupiter. 70% confident. Reasoning: {REASONING}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def options(visit: Visit, page: Page) -> None:
+    """Open the options."""
+    await page.get_by_text("Options").click()
+
+
+@pytest.mark.usefixtures("options")
+async def test_a_passage_is_sent_with_the_question(visit: Visit, page: Page, script: Script) -> None:
+    await page.get_by_label("Text to answer from").fill("Jupiter turns in ten hours.")
+    await visit.ask()
+    await expect(page.locator("#verdict")).to_contain_text("Jupiter")
+    assert script.bodies[0]["context"] == "Jupiter turns in ten hours."
+
+
+@pytest.mark.usefixtures("options")
+async def test_all_right_choices_are_shown(visit: Visit, page: Page, script: Script) -> None:
+    """Each has its own probability; several bars are marked."""
+    await page.get_by_role("radio", name="Any number").check()
+    await visit.ask()
+    await expect(page.locator("#verdict .text")).to_have_text("2: A: Mercury\nD: Neptune")
+    await expect(page.locator("#verdict .sure")).to_contain_text("the least certain one with 60%")
+    await expect(page.locator("#bars .chosen")).to_have_text(
+        [re.compile("A.*Mercury.*80%"), re.compile("D.*Neptune.*80%")]
+    )
+    assert script.bodies[0]["select"] == "all"
+
+
+@pytest.mark.usefixtures("options")
+async def test_no_choice_may_be_right(visit: Visit, page: Page, script: Script) -> None:
+    """With any number of right choices, and as a way out beside one."""
+    await page.get_by_role("radio", name="Any number").check()
+    await visit.ask("Nothing fits?")
+    await expect(page.locator("#verdict .text")).to_have_text("0: None of these")
+    await page.get_by_role("radio", name="One or none").check()
+    await visit.ask()
+    await expect(page.locator("#verdict .text")).to_have_text("E: None of these")
+    await expect(page.locator("#bars .chosen")).to_have_text(re.compile("E.*None of these.*90%"))
+    assert script.bodies[1]["none_of_these"] is True
+    assert "select" not in script.bodies[1]
+
+
+@pytest.mark.usefixtures("options")
+async def test_an_uncertain_judgement_is_shown(visit: Visit, page: Page) -> None:
+    await page.get_by_role("radio", name="Any number").check()
+    await page.get_by_label("Minimum confidence").fill("90")
+    await visit.ask()
+    await expect(page.locator("#verdict")).to_contain_text(
+        "The least certain judgement has 60%, below the minimum of 90%."
+    )
+
+
+@pytest.mark.usefixtures("options")
+async def test_any_number_of_choices_needs_another_mode_than_reason(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """The page says so before it asks; the error disappears with another mode."""
+    await page.get_by_role("radio", name="Any number").check()
+    await page.get_by_role("radio", name="Reason").check()
+    await visit.ask()
+    await expect(page.locator("#select-error")).to_contain_text("be found in the mode Reason")
+    assert script.bodies == []
+    await page.get_by_role("radio", name="Explain").check()
+    await expect(page.locator("#select-error")).to_be_hidden()
+
+
+async def test_a_link_has_the_passage_and_the_number_of_right_choices(visit: Visit, page: Page) -> None:
+    """Opened, it shows them."""
+    await visit.open("/#q=Which%3F&c=a&c=b&x=A+text.&s=all")
+    await expect(page.get_by_label("Text to answer from")).to_have_value("A text.")
+    await expect(page.get_by_role("radio", name="Any number")).to_be_checked()
+    await page.get_by_label("Text to answer from").fill("Another.")
+    await expect(page).to_have_url(re.compile("x=Another.&s=all"))

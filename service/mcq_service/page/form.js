@@ -9,7 +9,8 @@ const HINTS = {
   explain: "The choice first, then the reasoning for it.",
   reason: "Reasoning first, then the choice: slower, better for questions that need several steps.",
 };
-const EMPTY = { question: "", choices: ["", "", "", ""], mode: "", confidence: "", tokens: "" };
+const EMPTY = { question: "", choices: ["", "", "", ""] };
+const ANY_NUMBER_IN_REASON = "Any number of right choices can’t be found in the mode Reason: choose another.";
 
 export class Form {
   /** Calls `changed` after every change of the question. */
@@ -18,7 +19,12 @@ export class Form {
     this.defaultMode = "explain";
     this.question = find("question");
     this.choices = new Choices({ changed });
-    this.fields = { question: this.question, confidence: find("confidence"), tokens: find("tokens") };
+    this.fields = {
+      question: this.question,
+      context: find("context"),
+      confidence: find("confidence"),
+      tokens: find("tokens"),
+    };
     this.undo = null;
     this.#listen();
     this.state = EMPTY;
@@ -31,42 +37,49 @@ export class Form {
         this.changed();
       });
     }
-    this.question.addEventListener("input", () => fit(this.question));
-    find("modes").addEventListener("change", () => {
-      this.#hint();
-      this.changed();
-    });
+    for (const area of [this.question, this.fields.context]) area.addEventListener("input", () => fit(area));
+    for (const group of ["modes", "selects"]) {
+      find(group).addEventListener("change", () => {
+        this.#hint();
+        mark(null, find("select-error"), null);
+        this.changed();
+      });
+    }
     find("form").addEventListener("paste", (event) => this.#paste(event));
     find("pasted-undo").addEventListener("click", () => this.#undo());
   }
 
   /** The content of a link: the texts and the settings in their fields. */
   get state() {
-    const chosen = find("modes").querySelector(":checked").value;
+    const select = checked("selects");
     return {
       question: this.question.value,
       choices: this.choices.texts,
-      mode: chosen,
+      mode: checked("modes"),
+      context: this.fields.context.value,
+      select: select === "one" ? "" : select,
       confidence: find("confidence").value,
       tokens: find("tokens").value,
     };
   }
 
-  set state({ question, choices, mode, confidence, tokens }) {
+  set state({ question, choices, mode = "", context = "", select = "", confidence = "", tokens = "" }) {
     this.clearErrors();
     find("pasted").hidden = true;
     this.question.value = question;
     fit(this.question);
     this.choices.texts = choices;
     this.mode = mode || this.defaultMode;
-    find("confidence").value = confidence ?? "";
-    find("tokens").value = tokens ?? "";
-    if (confidence || tokens) find("options").open = true;
+    check("selects", select || "one");
+    this.fields.context.value = context;
+    find("confidence").value = confidence;
+    find("tokens").value = tokens;
+    if (context || select || confidence || tokens) find("options").open = true;
+    fit(this.fields.context);
   }
 
   set mode(mode) {
-    const radio = [...find("modes").querySelectorAll("input")].find((each) => each.value === mode);
-    if (radio) radio.checked = true;
+    check("modes", mode);
     this.#hint();
   }
 
@@ -87,8 +100,11 @@ export class Form {
 
   /** The request's body, without empty rows. */
   request() {
-    const { question, mode, confidence, tokens } = this.state;
+    const { question, mode, context, select, confidence, tokens } = this.state;
     const body = { question, choices: this.state.choices.filter((choice) => choice.trim()), mode };
+    if (context.trim()) body.context = context;
+    if (select === "all") body.select = "all";
+    if (select === "none") body.none_of_these = true;
     if (confidence !== "") body.min_confidence = Number(confidence) / 100;
     if (tokens !== "") body.max_reasoning_tokens = Number(tokens);
     return body;
@@ -98,13 +114,14 @@ export class Form {
   complete() {
     this.clearErrors();
     this.choices.compact();
-    const { question, choices } = this.state;
+    const { question, choices, mode, select } = this.state;
     const missing = [];
     if (!question.trim()) missing.push(this.#mark("question", "Write a question."));
     if (choices.filter((choice) => choice.trim()).length < MIN_CHOICES) {
       mark(null, find("choices-error"), "Give at least two choices.");
       missing.push(this.choices.areas.find((area) => !area.value.trim()));
     }
+    if (mode === "reason" && select === "all") missing.push(this.#markSelect(ANY_NUMBER_IN_REASON));
     missing[0]?.focus();
     return !missing.length;
   }
@@ -114,6 +131,7 @@ export class Form {
     this.choices.rows.forEach((_, index) => this.choices.mark(index, null));
     mark(null, find("choices-error"), null);
     mark(null, find("mode-error"), null);
+    mark(null, find("select-error"), null);
   }
 
   /** Show the service's errors (`[{pointer, detail}]`) at their fields; return those without a field. */
@@ -132,7 +150,8 @@ export class Form {
   #place({ pointer, detail }) {
     const text = `${detail.charAt(0).toUpperCase()}${detail.slice(1)}`.replace(/([^.!?])$/, "$1.");
     const [, field, index] = pointer.split("/");
-    if (field === "question") return this.#mark("question", text);
+    if (field === "question" || field === "context") return this.#mark(field, text);
+    if (field === "select" || field === "none_of_these") return this.#markSelect(text);
     if (field === "min_confidence") return this.#mark("confidence", text);
     if (field === "max_reasoning_tokens") return this.#mark("tokens", text);
     if (field === "choices" && index !== undefined) return this.choices.mark(Number(index), text);
@@ -153,8 +172,14 @@ export class Form {
     return this.fields[name];
   }
 
+  #markSelect(text) {
+    find("options").open = true;
+    mark(null, find("select-error"), text);
+    return find("selects").querySelector(":checked");
+  }
+
   #hint() {
-    find("mode-hint").textContent = HINTS[find("modes").querySelector(":checked").value];
+    find("mode-hint").textContent = HINTS[checked("modes")];
   }
 
   #paste(event) {
@@ -186,4 +211,14 @@ export class Form {
     (index < 0 ? this.question : this.choices.areas[index]).focus();
     this.changed();
   }
+}
+
+/** The value of a group's chosen radio button. */
+function checked(group) {
+  return find(group).querySelector(":checked").value;
+}
+
+function check(group, value) {
+  const radio = [...find(group).querySelectorAll("input")].find((each) => each.value === value);
+  if (radio) radio.checked = true;
 }

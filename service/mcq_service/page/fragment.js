@@ -1,6 +1,6 @@
 // A question as a link's fragment: readable, never sent to a server, and equal for equal questions.
 
-const NAMES = { mode: "m", confidence: "p", tokens: "t" };
+const NAMES = { mode: "m", context: "x", select: "s", confidence: "p", tokens: "t" };
 
 export function toFragment(state) {
   const filled = state.choices.filter((choice) => choice.trim());

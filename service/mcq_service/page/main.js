@@ -8,7 +8,7 @@ import { Form } from "./form.js";
 import { fromFragment, toFragment } from "./fragment.js";
 import { askForKey, key, storeKey, watchKey } from "./keys.js";
 import { explain, ProblemBox } from "./problem.js";
-import { Result } from "./result.js";
+import { NONE_OF_THESE, Result } from "./result.js";
 import { ServiceWatch } from "./service.js";
 
 const form = new Form({ changed: () => saveLink() });
@@ -43,7 +43,7 @@ async function submit() {
   running = new AbortController();
   setRunning(true);
   const request = form.request();
-  result.texts = request.choices;
+  result.texts = request.none_of_these ? [...request.choices, NONE_OF_THESE] : request.choices;
   result.begin(request);
   showResult();
   try {
@@ -131,7 +131,7 @@ function listExamples() {
   for (const example of EXAMPLES) {
     const button = make("button", { type: "button" }, example.question.split("\n")[0]);
     button.addEventListener("click", () => {
-      form.state = { ...example, confidence: "", tokens: "" };
+      form.state = example;
       submit();
     });
     find("examples").append(make("li", {}, button));

@@ -3,6 +3,7 @@
 import { announce, find, make } from "./dom.js";
 import { percent, points, time, whole } from "./format.js";
 
+export const NONE_OF_THESE = "None of these";
 const WAITING = { answer: "Reading the question…", explain: "Reading the question…", reason: "Reasoning first…" };
 
 export class Result {
@@ -54,21 +55,35 @@ export class Result {
 
   #decide(decision) {
     this.decided = true;
-    const ranked = [...decision.probabilities].sort((a, b) => b.probability - a.probability);
-    const [first, second] = ranked;
-    if (decision.answer) {
-      const { label, text } = decision.answer;
-      const ahead = second ? `, ${points(decision.margin)} points ahead of ${second.label}` : "";
-      const sure = [make("strong", {}, percent(decision.confidence)), ` confident${ahead}`];
-      this.#verdict({ kind: "filled", label, text, sure });
-      announce(`Answer ${label}: ${text}. ${percent(decision.confidence)} confident.`);
-    } else {
-      const minimum = this.minimum === undefined ? "this service’s minimum" : `the minimum of ${percent(this.minimum)}`;
-      const sure = `${first.label} comes first with ${percent(first.probability)}, below ${minimum}.`;
-      this.#verdict({ kind: "abstained", label: "?", text: "Not sure enough to answer", sure: [sure] });
-      announce(`No answer: not sure enough. ${sure}`);
-    }
+    if (decision.abstained) this.#abstain(decision);
+    else if (decision.selected) this.#select(decision);
+    else this.#choose(decision);
     this.#bars(decision);
+  }
+
+  #choose({ answer, none_of_these: none, probabilities, confidence, margin }) {
+    const { label, text } = answer ?? { label: none.label, text: NONE_OF_THESE };
+    const [, second] = [...probabilities].sort((a, b) => b.probability - a.probability);
+    const ahead = second ? `, ${points(margin)} points ahead of ${second.label}` : "";
+    this.#verdict({ kind: "filled", label, text, sure: [make("strong", {}, percent(confidence)), ` confident${ahead}`] });
+    announce(`Answer ${label}: ${text}. ${percent(confidence)} confident.`);
+  }
+
+  /** Show all right choices; each was judged by itself. */
+  #select({ selected, confidence }) {
+    const text = selected.map(({ label, text }) => `${label}: ${text}`).join("\n") || NONE_OF_THESE;
+    const least = `Each choice is judged by itself, the least certain one with ${percent(confidence)}.`;
+    this.#verdict({ kind: "filled", label: whole(selected.length), text, sure: [least] });
+    announce(`${whole(selected.length)} right. ${text}. ${least}`);
+  }
+
+  #abstain({ selected, probabilities, confidence }) {
+    const minimum = this.minimum === undefined ? "this service’s minimum" : `the minimum of ${percent(this.minimum)}`;
+    const [first] = [...probabilities].sort((a, b) => b.probability - a.probability);
+    const least = selected ? "The least certain judgement has" : `${first.label} comes first with`;
+    const sure = `${least} ${percent(confidence)}, below ${minimum}.`;
+    this.#verdict({ kind: "abstained", label: "?", text: "Not sure enough to answer", sure: [sure] });
+    announce(`No answer: not sure enough. ${sure}`);
   }
 
   #verdict({ kind, label, text, sure }) {
@@ -79,12 +94,13 @@ export class Result {
     );
   }
 
-  #bars({ probabilities, answer }) {
+  #bars({ probabilities, answer, selected, none_of_these: none }) {
+    const chosen = new Set([answer, ...(selected ?? []), none?.selected ? none : null].map((each) => each?.label));
     const rows = probabilities.map(({ label, probability }, index) => {
       const fill = make("div", { className: "fill" });
       const row = make(
         "li",
-        { className: label === answer?.label ? "chosen" : "" },
+        { className: chosen.has(label) ? "chosen" : "" },
         make("span", { className: "label" }, label),
         make("span", { className: "text", title: this.texts[index] }, this.texts[index]),
         make("span", { className: "percent" }, percent(probability)),
