@@ -21,7 +21,7 @@ from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.openai import Generation
-from mcq_service.prompts import Prompt
+from mcq_service.prompts import ChatTemplate, Prompt
 from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
 from mcq_service.runtime.lifecycle import Lifecycle
 from mcq_service.runtime.selftest import SelfTest
@@ -240,6 +240,7 @@ class Replica:
         min_confidence: float = 0,
         debias: Debias = "none",
         calibration: Calibration | None = None,
+        chat_template: ChatTemplate | None = None,
     ) -> None:
         """Become ready; call it inside the event loop."""
         limits = Limits(
@@ -269,6 +270,7 @@ class Replica:
             self.texts,
             self.admission,
             model="fake/model",
+            chat_template=chat_template or ChatTemplate(),
             metrics=self.metrics,
             tracing=self.tracing,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from mcq_service.api.openai.chat_schemas import SCHEMA_POINTER
 from mcq_service.api.problems import (
     BadEngine,
     DeadlineExceeded,
@@ -15,12 +16,20 @@ from mcq_service.api.problems import (
     Overloaded,
     ProblemError,
 )
-from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, TooManyChoices
+from mcq_service.engine import BadSchema, EngineBusy, EngineFailed, PromptTooLong, TooManyChoices
+from mcq_service.prompts import TemplateRefused
 from mcq_service.scheduler import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
 
 _log = logging.getLogger(__name__)
-EXPECTED = (PromptTooLong, TooManyChoices, EngineFailed, SchedulerError)
+EXPECTED = (BadSchema, PromptTooLong, TemplateRefused, TooManyChoices, EngineFailed, SchedulerError)
 """Errors that are no defects of the service. Their messages say what to do."""
+_REFUSALS: dict[type[Exception], tuple[str | None, str]] = {
+    BadSchema: (SCHEMA_POINTER, "No text can follow this schema: "),
+    PromptTooLong: ("/question", "Shorten the question. "),
+    TemplateRefused: ("/messages", "The model's chat template refuses this conversation: "),
+    TooManyChoices: (None, ""),
+}
+"""The wrong part of the request, if it is known, and the beginning of the message."""
 
 
 def as_problem(error: Exception) -> ProblemError:
@@ -28,11 +37,8 @@ def as_problem(error: Exception) -> ProblemError:
     match error:
         case ProblemError():
             return error
-        case PromptTooLong():
-            field = InvalidField(pointer="/question", detail=str(error))
-            return InvalidQuestion(f"Shorten the question. {error}", errors=[field])
-        case TooManyChoices():
-            return InvalidQuestion(str(error))
+        case BadSchema() | PromptTooLong() | TemplateRefused() | TooManyChoices():
+            return _refusal(error)
         case QueueFull() | EngineBusy():
             return Overloaded(str(error), headers={"Retry-After": str(error.retry_after)})
         case QueueClosed():
@@ -46,3 +52,9 @@ def as_problem(error: Exception) -> ProblemError:
             return OutOfMemory("Try again later, or ask for less at once.", headers={"Retry-After": "5"})
     _log.error("a request failed", exc_info=error)
     return InternalError("This is a defect of the service; its log says more.")
+
+
+def _refusal(error: Exception) -> InvalidQuestion:
+    pointer, beginning = _REFUSALS[type(error)]
+    fields = [InvalidField(pointer=pointer, detail=str(error))] if pointer else None
+    return InvalidQuestion(f"{beginning}{error}", errors=fields)

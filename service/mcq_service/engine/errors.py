@@ -2,6 +2,7 @@
 
 PromptTooLong            the prompt and the room for its answer exceed the context
 TooManyChoices           the engine has no labels for so many choices
+BadSchema                a text can't follow this JSON Schema
 EngineMismatch           the configured engine can't compute with the configured weights
 Int8Unavailable          this machine can't run the int8 engine
 EngineFailed             another server, used as the engine, failed
@@ -18,6 +19,10 @@ class PromptTooLong(Exception):
 
 class TooManyChoices(Exception):
     """The engine has no labels for so many choices; the message gives its limit."""
+
+
+class BadSchema(Exception):
+    """A text can't follow this JSON Schema: it is invalid, too complex, or uses an unsupported keyword."""
 
 
 class EngineMismatch(Exception):

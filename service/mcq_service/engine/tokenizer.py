@@ -68,6 +68,12 @@ class Tokenizer:
         if missing := set(ascii_uppercase) - self.label_tokens.keys():
             raise ValueError(f"The tokenizer has no single token for {min(missing)} after a space.")
 
+    @property
+    def definition(self) -> str:
+        """The tokenizer as JSON, as in tokenizer.json."""
+        text: str = self._trusted.to_str()
+        return text
+
     def labels(self, count: int) -> list[str]:
         """Return labels for so many choices: letters, or the pairs of letters that are single tokens.
 

@@ -21,13 +21,13 @@ from mcq_service.api.openai.chat_schemas import (
 )
 from mcq_service.openai.generation import Finished, GenerationRequest
 from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
-from mcq_service.prompts import Turn, chat_prompt
+from mcq_service.prompts import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from mcq_service.api.openai.chat_schemas import ChatRequest
-    from mcq_service.engine import Tokenizer, Tokens
+    from mcq_service.engine import JSONGrammar, Tokenizer, Tokens
     from mcq_service.openai.detokenizer import PositionedToken
     from mcq_service.openai.generation import Event, Generation
 
@@ -91,7 +91,9 @@ class ChatCompletions:
             for message in request.messages
         ]
         # In a thread: a long text takes the tokenizer a while.
-        tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, list(chat_prompt(turns)))
+        spans = list(self._generation.chat_template.spans(turns))
+        tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, spans)
+        grammar = await self._grammar(request)
         return [
             GenerationRequest(
                 tokens=tokens,
@@ -101,9 +103,17 @@ class ChatCompletions:
                 temperature=1 if request.temperature is None else request.temperature,
                 top_p=1 if request.top_p is None else request.top_p,
                 seed=request.seed_of(text),
+                grammar=grammar.copy() if grammar else None,
             )
             for text in range(request.count)
         ]
+
+    async def _grammar(self, request: ChatRequest) -> JSONGrammar | None:
+        """Return the grammar of the response format. Raises BadSchema."""
+        if request.json_schema is None:
+            return None
+        # In a thread: a large schema takes seconds.
+        return await asyncio.to_thread(self._generation.grammars.compile, request.json_schema)
 
     def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
         if isinstance(event, Finished):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mcq_service.api.mcq.schemas import Usage
 from mcq_service.api.problems import ContextExceeded, InvalidField
-from mcq_service.engine import PromptTooLong, Tokens
+from mcq_service.engine import JSONGrammars, PromptTooLong, Tokens
 from mcq_service.openai import limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
 from mcq_service.runtime.task_group import emitted
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.api.openai.schemas import FinishReason
-    from mcq_service.engine import Tokenizer
+    from mcq_service.engine import JSONGrammar, Tokenizer
+    from mcq_service.prompts import ChatTemplate
     from mcq_service.scheduler import Admission, LanePart, LocalText, LocalTextEngine
     from mcq_service.telemetry import Metrics, Tracing
 
@@ -36,7 +37,8 @@ class GenerationRequest:
     """One prompt and how to continue it.
 
     Writes at most `limit` tokens; None: as many as the context has room for. Each token comes with the `top` most
-    probable ones; None: without log-probabilities. `seed` None gives different tokens each time.
+    probable ones; None: without log-probabilities. `seed` None gives different tokens each time. The written text
+    follows `grammar`, which is for this text only.
     """
 
     tokens: list[int]
@@ -47,6 +49,7 @@ class GenerationRequest:
     temperature: float = 1
     top_p: float = 1
     seed: int | None = None
+    grammar: JSONGrammar | None = None
 
     @property
     def scores_prompt(self) -> bool:
@@ -117,12 +120,14 @@ class Generation:
     """Generates text on a local engine."""
 
     def __init__(
-        self, texts: LocalTextEngine, admission: Admission, *, model: str, metrics: Metrics, tracing: Tracing,
+        self, texts: LocalTextEngine, admission: Admission, *, model: str, chat_template: ChatTemplate,
+        metrics: Metrics, tracing: Tracing,
     ) -> None:  # fmt: skip
         """Use `model` as the name in responses."""
         self._texts = texts
         self._admission = admission
         self.model = model
+        self.chat_template = chat_template
         self._metrics = metrics
         self._tracing = tracing
 
@@ -130,6 +135,11 @@ class Generation:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""
         return self._texts.tokenizer
+
+    @cached_property
+    def grammars(self) -> JSONGrammars:
+        """Compiles schemas for the model's tokenizer."""
+        return JSONGrammars(self.tokenizer)
 
     @property
     def context_length(self) -> int:
@@ -224,6 +234,7 @@ class Generation:
             top=request.top,
             on_prompt=running.echo if request.scores_prompt else None,
             on_token=running.push,
+            grammar=request.grammar,
         )
 
     def _attributes(self, mode: Mode, limit: int) -> dict[str, str | int]:

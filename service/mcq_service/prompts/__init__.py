@@ -1,7 +1,7 @@
 """Question to prompt: a constant prefix that can be cached, the client's text, and a constant end."""
 
 from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
-from mcq_service.prompts.chat_template import Turn, chat_prompt
+from mcq_service.prompts.chat_template import ChatTemplate, TemplateRefused, Turn
 from mcq_service.prompts.forms import Form, Opening, Prompt
 from mcq_service.prompts.mcq_prompt import Openings, render, render_about, render_judgement
 from mcq_service.prompts.plain_forms import plain_form
@@ -24,14 +24,15 @@ __all__ = [
     "ANSWER_FIRST",
     "ANSWER_FORMS",
     "REASONING_FIRST",
+    "ChatTemplate",
     "Form",
     "Opening",
     "Openings",
     "Prompt",
+    "TemplateRefused",
     "TextSpan",
     "Turn",
     "answer_form",
-    "chat_prompt",
     "plain_form",
     "render",
     "render_about",

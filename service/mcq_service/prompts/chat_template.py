@@ -1,34 +1,119 @@
-"""A conversation in ChatML, as in the chat template of Qwen's instruction models, without tools.
+"""A conversation in the form that the model was trained on: its own chat template, in Jinja.
 
-Source: chat_template in the models' tokenizer_config.json.
+A client's text can't become a control token: the template renders marks, and the texts replace these as spans of their
+own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import re
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mcq_service.prompts.text_span import TextSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-"""The template's system message for a conversation without one."""
+CHATML = """\
+{% if messages[0].role != 'system' %}
+<|im_start|>system
+You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>
+{% endif %}
+{% for message in messages %}
+<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}
+{{ '<|im_start|>assistant\\n' }}"""
+"""Of Qwen's instruction models, without tools. For a model that has no template."""
+
+# Characters of a private-use area around a message's number. The spaces show whether the template trims its messages.
+_MARK = re.compile(" ?\ue000([0-9]+)\ue001 ?")
+
+
+class TemplateRefused(Exception):
+    """The model's template has no form for this conversation; the message says why, if the template does."""
 
 
 class Turn(NamedTuple):
-    """One message: a ChatML role and a client's text."""
+    """One message: its role and a client's text."""
 
     role: str
     text: str
 
 
-def chat_prompt(turns: Sequence[Turn]) -> Iterator[TextSpan]:
-    """Yield the prompt in spans; the model continues with the assistant's next turn."""
-    if turns[0].role != "system":
-        yield TextSpan(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", trusted=True)
-    for turn in turns:
-        yield TextSpan(f"<|im_start|>{turn.role}\n", trusted=True)
-        yield TextSpan(turn.text, trusted=False)
-        yield TextSpan("<|im_end|>\n", trusted=True)
-    yield TextSpan("<|im_start|>assistant\n", trusted=True)
+class ChatTemplate:
+    """A model's chat template."""
+
+    def __init__(self, source: str = CHATML, *, tokens: Mapping[str, str] | None = None) -> None:
+        """Use Jinja `source`; `tokens` are the names of the model's special tokens, such as `bos_token`."""
+        self._source = source
+        self._tokens = tokens or {}
+
+    @classmethod
+    def read(cls, path: Path) -> ChatTemplate:
+        """Read the template of the model in a directory."""
+        file, settings_file = path / "chat_template.jinja", path / "tokenizer_config.json"
+        settings = json.loads(settings_file.read_text()) if settings_file.is_file() else {}
+        source = file.read_text() if file.is_file() else _default(settings.get("chat_template"))
+        tokens = {name: _text(value) for name, value in settings.items() if name.endswith("_token") and value}
+        return cls(source or CHATML, tokens=tokens)
+
+    def spans(self, turns: Sequence[Turn]) -> Iterator[TextSpan]:
+        """Yield the prompt in spans; the model continues with the assistant's next turn. Raises TemplateRefused."""
+        messages = [
+            {"role": turn.role, "content": turn.text and f" \ue000{index}\ue001 "}
+            for index, turn in enumerate(turns)
+        ]
+        try:
+            text = self._template.render(messages=messages, add_generation_prompt=True, **self._tokens)
+        except Exception as error:  # a template raises anything
+            raise TemplateRefused(str(error)) from error
+        begin = 0
+        for mark in _MARK.finditer(text):
+            yield TextSpan(text[begin : mark.start()], trusted=True)
+            trimmed = not (mark[0].startswith(" ") and mark[0].endswith(" "))
+            content = turns[int(mark[1])].text
+            yield TextSpan(content.strip() if trimmed else content, trusted=False)
+            begin = mark.end()
+        yield TextSpan(text[begin:], trusted=True)
+
+    @cached_property
+    def _template(self) -> Template:
+        # As in transformers, which the models' authors test with.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols"],
+        )
+        environment.filters["tojson"] = _json
+        environment.globals.update(
+            raise_exception=_raise, strftime_now=lambda form: datetime.now(UTC).strftime(form)
+        )
+        return environment.from_string(self._source)
+
+
+def _default(template: Any) -> str | None:
+    """Return the template of tokenizer_config.json: a text, or the default of a list of named ones."""
+    if isinstance(template, list):
+        template = next((each["template"] for each in template if each["name"] == "default"), None)
+    return template if isinstance(template, str) else None
+
+
+def _text(token: Any) -> str:
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """Unlike Jinja's own filter, escape nothing for HTML."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise(message: str) -> None:
+    raise TemplateError(message)

@@ -17,7 +17,7 @@ from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
 from mcq_service.model_store.precision import best_float, has_torch
 from mcq_service.openai import Generation
-from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, ChatTemplate, Form
 from mcq_service.runtime.selftest import SelfTest
 from mcq_service.scheduler import Admission, Limits, LocalTextEngine, Scheduler
 from mcq_service.telemetry import Metrics
@@ -130,6 +130,7 @@ def local(
     lower_priority()  # the engine's threads inherit it
     engine = load_engine(prepared, settings)
     tokenizer = Tokenizer(prepared.path)
+    chat_template = ChatTemplate.read(prepared.path)
     calibration = calibration_for(prepared, explicit=settings.calibration)
     for form in {ANSWER_FIRST, REASONING_FIRST, calibration.form, *forms}:
         engine.cache_prefix(tokenizer.encode_trusted(form.prefix))
@@ -176,6 +177,7 @@ def local(
                 texts,
                 admission,
                 model=mcq.model,
+                chat_template=chat_template,
                 metrics=metrics,
                 tracing=tracing,
             ),

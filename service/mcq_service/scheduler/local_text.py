@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from mcq_service.engine import Engine, Tokenizer
+    from mcq_service.engine import Engine, JSONGrammar, Tokenizer
     from mcq_service.prompts import Opening, Prompt
     from mcq_service.scheduler.sampler import Sampler, ScoredToken
     from mcq_service.scheduler.scheduler import Scheduler
@@ -137,11 +137,12 @@ class LocalText:
     async def sample(
         self, *, limit: int, sampler: Sampler, top: int | None,
         on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
+        grammar: JSONGrammar | None = None,
     ) -> bool:  # fmt: skip
         """Sample up to `limit` tokens; return whether the text ended by itself. See SampleTask."""
         task = SampleTask(
             self, limit=limit, sampler=sampler, top=top, stop_ids=self._tokenizer.stop_ids, on_prompt=on_prompt,
-            on_token=on_token, span=_span(),
+            on_token=on_token, grammar=grammar, span=_span(),
         )  # fmt: skip
         ended: bool = await self.run(task)
         return ended

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from mcq_service.engine import Engine, Output, Share, Tokens, TokenStream
+    from mcq_service.engine import Engine, JSONGrammar, Output, Share, Tokens, TokenStream
     from mcq_service.yaml_output import Line
 
 
@@ -139,12 +139,13 @@ class SampleTask(Task):
     def __init__(
         self, text: SchedulableText, *, limit: int, sampler: Sampler, top: int | None, stop_ids: Collection[int],
         on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
-        span: SpanContext | None = None,
+        grammar: JSONGrammar | None = None, span: SpanContext | None = None,
     ) -> None:  # fmt: skip
         """Return the `top` most probable tokens with each token; None: no log-probabilities at all.
 
         `on_prompt` gets the prompt's tokens with their scores (the first has none); None: do not score them.
         `on_token` gets each sampled token and returns whether the text ends with it. Both run on the engine's thread.
+        The sampled tokens follow `grammar`, and the text ends with it.
         """
         super().__init__(text, span=span)
         self._remaining = limit
@@ -153,6 +154,7 @@ class SampleTask(Task):
         self._stop_ids = stop_ids
         self._on_prompt = on_prompt
         self._on_token = on_token
+        self._grammar = grammar
         self._prompt: list[ScoredToken] = [ScoredToken(text.pending[0])]
 
     def batch_item(self, count: int) -> BatchItem[Any]:
@@ -166,7 +168,7 @@ class SampleTask(Task):
         """See Task."""
         if self._remaining == 0:
             return BatchItem(self.text.sequence, tokens)
-        if self._sampler.greedy and self._top is None:
+        if self._sampler.greedy and self._top is None and self._grammar is None:
             return BatchItem(self.text.sequence, tokens, greedy=True)
         return BatchItem(self.text.sequence, tokens, logits=Logits.LAST)
 
@@ -193,7 +195,8 @@ class SampleTask(Task):
         self.text.tokens.completion += 1
         self._remaining -= 1
         stopped = token.token in self._stop_ids
-        ended = self._on_token(token) or stopped
+        complete = self._grammar is not None and self._grammar.push(token.token)
+        ended = self._on_token(token) or stopped or complete
         if ended or self._remaining == 0:
             self.future.set_result(ended)
         else:
@@ -204,5 +207,5 @@ class SampleTask(Task):
             assert output.token is not None, "the item was greedy"
             return ScoredToken(output.token)
         row = output.logits[-1]
-        token = self._sampler.sample(row)
+        token = self._sampler.sample(row if self._grammar is None else self._grammar.allowed(row))
         return ScoredToken(token) if self._top is None else score_token(row, token, top=self._top)

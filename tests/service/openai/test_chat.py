@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
-from mcq_service.prompts import Turn, chat_prompt
+from mcq_service.prompts import ChatTemplate, Turn
 
 PATH = "/v1/chat/completions"
 MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "Why?"}]
@@ -86,7 +86,7 @@ async def test_each_token_has_its_probability(client: httpx.AsyncClient, tokeniz
     """The response has the most probable tokens at each position and the bytes of each token."""
     [choice] = (await chat(client, max_tokens=1, logprobs=True, top_logprobs=2))["choices"]
     [token] = choice["logprobs"]["content"]
-    read = len(tokenizer.encode_spans(chat_prompt([Turn("user", "Why?")])))
+    read = len(tokenizer.encode_spans(ChatTemplate().spans([Turn("user", "Why?")])))
     normaliser = math.log(tokenizer.vocabulary - 2 + math.exp(LIKED) + math.exp(read / 100))
     likely = {"token": "s", "bytes": [ord("s")], "logprob": pytest.approx(LIKED - normaliser, abs=1e-5)}
     second = {"token": "!", "bytes": [ord("!")], "logprob": pytest.approx(read / 100 - normaliser, abs=1e-5)}
@@ -115,7 +115,7 @@ async def test_nothing_in_a_message_ends_its_turn(
         ({"top_logprobs": 2}, None, "needs logprobs"),
         ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
         ({"tools": [{"type": "function"}]}, "tools", "not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type", "text"),
+        ({"response_format": {"type": "xml"}}, "response_format", "json_schema"),
     ],
 )  # fmt: skip
 async def test_unsupported_parameters_are_refused(
@@ -153,10 +153,11 @@ async def test_chats_are_counted_under_their_own_mode(client: httpx.AsyncClient)
 def test_a_conversation_matches_the_models_own_template(
     prepared_model: PreparedModel, turns: list[tuple[str, str]]
 ) -> None:
-    """transformers renders the model's own template; the tokens match, too."""
+    """transformers renders it; the tokens match, too. ChatML is the default model's template."""
     theirs = AutoTokenizer.from_pretrained(prepared_model.path)
     messages = [{"role": role, "content": text} for role, text in turns]
-    spans = list(chat_prompt([Turn(*turn) for turn in turns]))
+    spans = list(ChatTemplate.read(prepared_model.path).spans([Turn(*turn) for turn in turns]))
+    assert spans == list(ChatTemplate().spans([Turn(*turn) for turn in turns]))
     text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert "".join(span.text for span in spans) == text
     tokens = theirs(text, add_special_tokens=False)["input_ids"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from pydantic import BaseModel
 from tests.service.fakes import ANSWER
 from tests.service.processes import Service, service
 from tests.support import client_programs
@@ -80,6 +81,28 @@ async def test_a_chat_is_answered_whole_and_streamed(client: openai.AsyncOpenAI)
     assert chunks[-1].usage == whole.usage.model_copy(
         update={"prompt_tokens_details": chunks[-1].usage.prompt_tokens_details}
     )
+
+
+class Capital(BaseModel):
+    """The answer that the client asks for."""
+
+    country: str
+    capital: str
+    on_the_sea: bool
+
+
+async def test_the_client_parses_a_chat_into_its_own_class(client: openai.AsyncOpenAI) -> None:
+    """The model's text follows the schema that the client makes of the class."""
+    completion = await client.chat.completions.parse(
+        model=MODEL,
+        messages=[{"role": "user", "content": "What is the capital of Portugal?"}],
+        response_format=Capital,
+        temperature=0,
+        max_tokens=60,
+    )
+    parsed = completion.choices[0].message.parsed
+    assert parsed is not None
+    assert (parsed.country, parsed.capital) == ("Portugal", "Lisbon")
 
 
 async def test_a_harness_gets_the_probabilities_of_mode_answer(

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from mcq_service.api.openai.schemas import (
@@ -19,6 +29,8 @@ from mcq_service.api.openai.schemas import (
 
 MAX_MESSAGES = 512
 MAX_PARTS = 512
+MAX_SCHEMA_CHARACTERS = 65_536
+SCHEMA_POINTER = "/response_format/json_schema/schema"
 
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
@@ -51,12 +63,52 @@ class Message(BaseModel):
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
-class _TextFormat(BaseModel):
-    """The only supported format."""
+class TextFormat(BaseModel):
+    """Any text, the default."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["text"]
+
+
+class AnyJSONFormat(BaseModel):
+    """A JSON object."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["json_object"]
+
+
+class NamedSchema(BaseModel):
+    """A JSON Schema. `strict` makes no difference: every text follows the schema."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str = Field(min_length=1, max_length=64)
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+    @field_validator("schema_")
+    @classmethod
+    def _is_short(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len(json.dumps(value)) > MAX_SCHEMA_CHARACTERS:
+            raise PydanticCustomError(
+                "schema", f"has more than {MAX_SCHEMA_CHARACTERS} characters: make it smaller"
+            )
+        return value
+
+
+class JSONSchemaFormat(BaseModel):
+    """JSON that follows a schema."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[TextFormat | AnyJSONFormat | JSONSchemaFormat, Field(discriminator="type")]
 
 
 class ChatRequest(SamplingParameters):
@@ -71,7 +123,7 @@ class ChatRequest(SamplingParameters):
     )
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS, description="Needs logprobs: true.")
-    response_format: _TextFormat | None = None
+    response_format: ResponseFormat | None = None
     tools: Annotated[Any, Unsupported([])] = None
     tool_choice: Annotated[Any, Unsupported("none")] = None
     functions: Annotated[Any, Unsupported([])] = None
@@ -82,6 +134,16 @@ class ChatRequest(SamplingParameters):
         if self.top_logprobs and not self.logprobs:
             raise PydanticCustomError("top_logprobs", "top_logprobs needs logprobs: true")
         return self
+
+    @property
+    def json_schema(self) -> dict[str, Any] | None:
+        """The schema that the turn must follow; None for any text."""
+        match self.response_format:
+            case JSONSchemaFormat(json_schema=named):
+                return named.schema_
+            case AnyJSONFormat():
+                return {"type": "object"}
+        return None
 
     @property
     def limit(self) -> int | None:

@@ -1,0 +1,91 @@
+"""A text that follows a JSON Schema: the tokens that may come next, by llguidance."""
+
+from __future__ import annotations
+
+import json
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+
+from mcq_service.engine.errors import BadSchema
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+    from numpy.typing import NDArray
+
+    from mcq_service.engine.tokenizer import Tokenizer
+
+# One space after `:` and `,` and no other white space: a model can't fill its text with line breaks.
+_WHITE_SPACE: JsonCompileOptions = {"whitespace_flexible": False}
+
+
+class JSONGrammar:
+    """The state of one text. Not for use by two threads at once."""
+
+    def __init__(self, matcher: LLMatcher, *, vocabulary: int) -> None:
+        """Start at the beginning of the text."""
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+
+    def copy(self) -> JSONGrammar:
+        """Return the same state for another text."""
+        return JSONGrammar(self._matcher.deep_copy(), vocabulary=self._vocabulary)
+
+    def allowed(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a row of logits with minus infinity for each token that must not come next.
+
+        Raises BadSchema if following it has become too complex.
+        """
+        packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._check()
+        allowed = np.flatnonzero(np.unpackbits(packed, count=self._vocabulary, bitorder="little"))
+        result = np.full_like(row, -np.inf)
+        result[allowed] = row[allowed]
+        return result
+
+    def push(self, token: int) -> bool:
+        """Append a token; return whether the text is complete. Raises BadSchema like `allowed`."""
+        self._matcher.consume_token(token)
+        self._check()
+        return self._matcher.is_stopped()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise BadSchema(_message(self._matcher))
+
+
+class JSONGrammars:
+    """Compiles schemas for one tokenizer. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Prepare nothing yet: analysing a vocabulary takes about a second."""
+        self._tokenizer = tokenizer
+        self._analysed: LLTokenizer | None = None
+        self._lock = Lock()
+
+    def compile(self, schema: dict[str, Any]) -> JSONGrammar:
+        """Compile a schema, which may take seconds. Raises BadSchema."""
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_WHITE_SPACE)
+        except ValueError as error:
+            raise BadSchema(str(error)) from error
+        matcher = LLMatcher(self._vocabulary(), grammar, log_level=0)
+        if matcher.is_error():
+            raise BadSchema(_message(matcher))
+        return JSONGrammar(matcher, vocabulary=self._tokenizer.vocabulary)
+
+    def _vocabulary(self) -> LLTokenizer:
+        with self._lock:
+            if self._analysed is None:
+                self._analysed = LLTokenizer(
+                    self._tokenizer.definition,
+                    n_vocab=self._tokenizer.vocabulary,
+                    eos_token=sorted(self._tokenizer.stop_ids),
+                )
+            return self._analysed
+
+
+def _message(matcher: LLMatcher) -> str:
+    return matcher.get_error().partition("\n<state>")[0]
