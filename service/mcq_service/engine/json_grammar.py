@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # One space after `:` and `,` and no other white space: a model can't fill its text with line breaks.
 _WHITE_SPACE: JsonCompileOptions = {"whitespace_flexible": False}
+
+_KEPT_SCHEMAS = 16
 
 
 class JSONGrammar:
@@ -64,11 +67,16 @@ class JSONGrammars:
         self._tokenizer = tokenizer
         self._analysed: LLTokenizer | None = None
         self._lock = Lock()
+        # Clients send one schema again and again.
+        self._compiled = lru_cache(maxsize=_KEPT_SCHEMAS)(self._compile)
 
     def compile(self, schema: dict[str, Any]) -> JSONGrammar:
-        """Compile a schema, which may take seconds. Raises BadSchema."""
+        """Return the beginning of a text. A new schema may take seconds. Raises BadSchema."""
+        return self._compiled(json.dumps(schema)).copy()
+
+    def _compile(self, schema: str) -> JSONGrammar:
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_WHITE_SPACE)
+            grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_WHITE_SPACE)
         except ValueError as error:
             raise BadSchema(str(error)) from error
         matcher = LLMatcher(self._vocabulary(), grammar, log_level=0)

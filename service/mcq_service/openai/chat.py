@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from mcq_service.api.openai.chat_schemas import ChatRequest
-    from mcq_service.engine import JSONGrammar, Tokenizer, Tokens
+    from mcq_service.engine import Tokenizer, Tokens
     from mcq_service.openai.detokenizer import PositionedToken
     from mcq_service.openai.generation import Event, Generation
 
@@ -90,10 +90,11 @@ class ChatCompletions:
             Turn("system" if message.role == "developer" else message.role, message.text)
             for message in request.messages
         ]
-        # In a thread: a long text takes the tokenizer a while.
         spans = list(self._generation.chat_template.spans(turns))
+        schema = request.json_schema
+        grammar = None if schema is None else await self._generation.grammar(schema)
+        # In a thread: a long text takes the tokenizer a while.
         tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, spans)
-        grammar = await self._grammar(request)
         return [
             GenerationRequest(
                 tokens=tokens,
@@ -107,13 +108,6 @@ class ChatCompletions:
             )
             for text in range(request.count)
         ]
-
-    async def _grammar(self, request: ChatRequest) -> JSONGrammar | None:
-        """Return the grammar of the response format. Raises BadSchema."""
-        if request.json_schema is None:
-            return None
-        # In a thread: a large schema takes seconds.
-        return await asyncio.to_thread(self._generation.grammars.compile, request.json_schema)
 
     def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
         if isinstance(event, Finished):

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mcq_service.api.mcq.schemas import Usage
 from mcq_service.api.problems import ContextExceeded, InvalidField
@@ -130,15 +130,23 @@ class Generation:
         self.chat_template = chat_template
         self._metrics = metrics
         self._tracing = tracing
+        self._compiling = asyncio.Lock()
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""
         return self._texts.tokenizer
 
+    async def grammar(self, schema: dict[str, Any]) -> JSONGrammar:
+        """Return the grammar of a text that follows the schema. Raises BadSchema.
+
+        In a thread, as a large schema takes a second. One at a time: clients can't take all threads or CPUs with them.
+        """
+        async with self._compiling:
+            return await asyncio.to_thread(self._grammars.compile, schema)
+
     @cached_property
-    def grammars(self) -> JSONGrammars:
-        """Compiles schemas for the model's tokenizer."""
+    def _grammars(self) -> JSONGrammars:
         return JSONGrammars(self.tokenizer)
 
     @property

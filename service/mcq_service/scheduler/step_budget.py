@@ -9,7 +9,7 @@ LEAST_TOKENS = 16
 
 # A new request, a cancellation and a deadline wait for the end of a step, and so does a written text's next token.
 SECONDS = 1.0
-SECONDS_WHILE_WRITING = 0.1
+SECONDS_WHILE_WRITING = 0.2
 _FORGET = 0.1  # the share of the rate that a slower step takes away: a busy moment is no slower machine
 
 

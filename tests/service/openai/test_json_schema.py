@@ -63,6 +63,7 @@ async def test_text_is_the_default(client: httpx.AsyncClient) -> None:
         ({"not": {}}, "Unimplemented keys"),
         ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
         ({"enum": ["x" * 70_000]}, "more than 65536 characters"),
+        ({"allOf": [{"properties": {f"p{each}": {"type": "string"}}} for each in range(1000)]}, "too large"),
     ],
 )
 async def test_a_schema_that_no_text_can_follow_is_refused(

@@ -194,7 +194,7 @@ async def test_steps_take_a_second_on_a_slow_engine(texts: LocalTextEngine, engi
 async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """While a text is being written, the prompts' part of a step takes a tenth of a second."""
+    """While a text is being written, the prompts' part of a step takes a fifth of a second."""
     engine.context_length = 4096
     engine.seconds_per_token = 1 / 400
     with texts.open_tokens([1] * 40, room=0) as warm_up:
@@ -209,7 +209,7 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
         engine.gate.set()
         await reading
         with_prompt = [step for step in engine.steps if len(step) == 2]
-        assert [len(step[1]) for step in with_prompt][:5] == [40] * 5
+        assert [len(step[1]) for step in with_prompt][:5] == [80] * 5
         assert all(len(step[0]) == 1 for step in with_prompt)
         assert len(await writing) == 50
 

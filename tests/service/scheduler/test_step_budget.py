@@ -7,11 +7,11 @@ from mcq_service.scheduler.step_budget import LEAST_TOKENS, STEP_TOKENS, StepBud
 
 @pytest.mark.parametrize(
     ("rate", "writing", "expected"),
-    [(5000, True, 500), (5000, False, STEP_TOKENS), (300, True, 30), (300, False, 300), (20, True, LEAST_TOKENS),
+    [(2500, True, 500), (2500, False, STEP_TOKENS), (300, True, 60), (300, False, 300), (20, True, LEAST_TOKENS),
      (20, False, 20), (2, False, LEAST_TOKENS)],
 )  # fmt: skip
 def test_the_measured_rate_bounds_a_steps_time(rate: float, writing: bool, expected: int) -> None:
-    """A second, a tenth of one beside a text being written, and never so few tokens that the engine idles."""
+    """A second, a fifth of one beside a text being written, and never so few tokens that the engine idles."""
     budget = StepBudget()
     budget.observe(tokens=100, seconds=100 / rate)
     assert budget.tokens(writing=writing) == expected
