@@ -8,7 +8,7 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[2] / "docs/clients.md"
 PROGRAMS = dict(
     zip(
-        ("openai", "langchain", "typesafe"),
+        ("chat", "openai", "langchain", "typesafe"),
         re.findall("```python\n(.*?)```", PAGE.read_text(), re.DOTALL),
         strict=True,
     )
