@@ -15,7 +15,7 @@ static void quantise(const float* x, int padded, const QuantisedRow& out) {
     for (int i = 0; i < padded; i += LANES) {
         Ints q = reinterpret_cast<Ints>(load(x + i) * inverse + ROUND) - reinterpret_cast<Ints>(broadcast(ROUND));
         sums += q;
-        *reinterpret_cast<Bytes*>(out.values + i) = __builtin_convertvector(q, Bytes);
+        store(out.values + i, __builtin_convertvector(q, Bytes));
     }
     *out.scale = peak / 127.f;
     *out.sum = reduce_sum(sums);
@@ -48,7 +48,7 @@ static void store_kv(const float* key, const float* value, int size, Half* keys,
     for (int d = 0; d < size; d += LANES) {
         Floats k = __builtin_elementwise_min(max(load(key + d), -limit), limit);
         Floats v = __builtin_elementwise_min(max(load(value + d), -limit), limit);
-        *reinterpret_cast<Halves*>(values + d) = __builtin_convertvector(v, Halves);
+        store(values + d, __builtin_convertvector(v, Halves));
         Halves narrow = __builtin_convertvector(k, Halves);
         for (int i = 0; i < LANES; i++) keys[(d + i) * KEY_BLOCK] = narrow[i];
     }

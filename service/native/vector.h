@@ -1,17 +1,27 @@
 // Vectors of LANES floats as compiler vector types, and the functions on them.
 // Included inside a namespace of each instruction set, so that the linker never mixes them.
-typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
-typedef Half Halves __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+typedef float Floats __attribute__((vector_size(LANES * 4)));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+typedef int8_t Bytes __attribute__((vector_size(LANES)));
+typedef Half Halves __attribute__((vector_size(LANES * 2)));
 
 constexpr int TILE_VECTORS = REGISTERS / 8;  // a tile of ROW_TILE x TILE_VECTORS takes three quarters of the registers
 
-static inline Floats load(const float* p) { return *reinterpret_cast<const Floats*>(p); }
-static inline Ints load(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }
-static inline Floats load(const Half* p) { return __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Floats); }
-static inline void store(float* p, Floats v) { *reinterpret_cast<Floats*>(p) = v; }
-static inline void store(int32_t* p, Ints v) { *reinterpret_cast<Ints*>(p) = v; }
+// Copies, because memory is less aligned than a vector. A vector type of less alignment makes clang misalign its stack.
+template <class Vector>
+static inline Vector load_as(const void* p) {
+    Vector v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline Floats load(const float* p) { return load_as<Floats>(p); }
+static inline Ints load(const int32_t* p) { return load_as<Ints>(p); }
+static inline Floats load(const Half* p) { return __builtin_convertvector(load_as<Halves>(p), Floats); }
+static inline void store(float* p, Floats v) { __builtin_memcpy(p, &v, sizeof v); }
+static inline void store(int32_t* p, Ints v) { __builtin_memcpy(p, &v, sizeof v); }
+static inline void store(int8_t* p, Bytes v) { __builtin_memcpy(p, &v, sizeof v); }
+static inline void store(Half* p, Halves v) { __builtin_memcpy(p, &v, sizeof v); }
 static inline Floats broadcast(float v) { return v - Floats{}; }
 static inline Floats as_floats(Ints v) { return __builtin_convertvector(v, Floats); }
 static inline Floats max(Floats a, Floats b) { return __builtin_elementwise_max(a, b); }

@@ -103,7 +103,7 @@ void panel(const Product& p, int index, const uint8_t* next, int32_t* scratch, B
                 int row = 2 * pair * height;
                 multiply_two(rows + row * stride, stride, height, weights + column * 4, depth, block == 0,
                              scratch + row * PANEL + column, prefetch);
-                prefetch.next += size_t(lines) * depth;
+                if (prefetch.next) prefetch.next += size_t(lines) * depth;
             }
         weights += size_t(PANEL) * depth;
     }
