@@ -34,7 +34,7 @@ def lower_priority() -> None:
 
 
 def _folders(cgroups: Path, own: Path) -> list[Path]:
-    """Return the folders of the process's own cgroup and of all above it, whose quotas it shares.
+    """Return the folders of the process's own cgroup and of all above it: the process shares their quotas.
 
     A line of /proc/self/cgroup is ID:CONTROLLERS:PATH; v2 has no controllers. In a container PATH may be the host's,
     which is not mounted there; the container's own cgroup is then at the top.

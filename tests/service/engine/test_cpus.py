@@ -39,7 +39,7 @@ def test_a_quota_of_cgroup_v1_bounds_the_cpus(tmp_path: Path, quota: str, expect
 
 
 def test_the_smallest_quota_of_all_cgroups_counts(tmp_path: Path) -> None:
-    """A service of systemd is in a slice, whose quota it shares."""
+    """A service of systemd shares its slice's quota."""
     (tmp_path / "system.slice/mcq.service").mkdir(parents=True)
     (tmp_path / "system.slice/mcq.service/cpu.max").write_text("400000 100000\n")
     assert available_cpus(tmp_path, "0::/system.slice/mcq.service\n") == 4
