@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcq_service.api.mcq.schemas import Question as Wire
 from mcq_service.engine import Tokenizer, cpus
-from mcq_service.engine.int8 import native
 from mcq_service.engine.int8.int8_engine import Int8Engine
-from mcq_service.model_store import INSTRUCTION_SETS
 from mcq_service.prompts import render
 
 if TYPE_CHECKING:
@@ -44,11 +42,6 @@ class Bound:
     def seconds(self) -> float:
         """Seconds per question if the products were the only cost."""
         return self.tokens / self.tokens_per_second
-
-
-def instruction_sets() -> list[InstructionSet]:
-    """Return the int8 engine's instruction sets that this CPU has, the fastest first."""
-    return [each for each in INSTRUCTION_SETS if native.instruction_set(each)]
 
 
 def measure(prepared: Path, questions: Sequence[Question], instruction_set: InstructionSet) -> Bound:

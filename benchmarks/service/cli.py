@@ -15,6 +15,7 @@ from hack.toolchain.paths import ROOT
 
 from benchmarks.service import bound, peers, replica_process, telemetry
 from benchmarks.service.workload import SCENARIOS, Measured, load, offsets
+from mcq_service.engine.int8 import native
 from mcq_service.model_store import INSTRUCTION_SETS
 from mcq_service.model_store.precision import PRECISIONS, resolve
 
@@ -37,7 +38,7 @@ def main() -> int:
         if resolve(options.precision) != "int8":
             start.append(_ours(rows, options, questions))
         else:
-            for each in options.instruction_sets or bound.instruction_sets():
+            for each in options.instruction_sets or native.instruction_sets():
                 start.append(_ours(rows, options, questions, MCQ_INSTRUCTION_SET=each))
                 prepared = replica_process.prepared("int8")
                 bounds.append(bound.measure(prepared, questions[: SCENARIOS[0].questions], each))

@@ -1,4 +1,9 @@
-// The table of an instruction set's kernels. Included at the end of its namespace.
+// The kernels made of an instruction set's vectors, and their table. Included at the end of its namespace.
+#include "elementwise.h"
+#include "attention.h"
+#include "finish.h"
+#include "gemm.h"
+
 static constexpr Kernels table(const char* name, PanelKernel* panel) {
     return {name, panel, norm, quantise, rope, store_kv, attend};
 }

@@ -21,8 +21,6 @@ from mcq_service.prompts import TemplateRefused
 from mcq_service.scheduler import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
 
 _log = logging.getLogger(__name__)
-EXPECTED = (BadSchema, PromptTooLong, TemplateRefused, TooManyChoices, EngineFailed, SchedulerError)
-"""Errors that are no defects of the service. Their messages say what to do."""
 _REFUSALS: dict[type[Exception], tuple[str | None, str]] = {
     BadSchema: (SCHEMA_POINTER, "No text can follow this schema: "),
     PromptTooLong: ("/question", "Shorten the question. "),
@@ -30,6 +28,8 @@ _REFUSALS: dict[type[Exception], tuple[str | None, str]] = {
     TooManyChoices: (None, ""),
 }
 """The wrong part of the request, if it is known, and the beginning of the message."""
+EXPECTED: tuple[type[Exception], ...] = (*_REFUSALS, EngineFailed, SchedulerError)
+"""Errors that are no defects of the service. Their messages say what to do."""
 
 
 def as_problem(error: Exception) -> ProblemError:
@@ -37,7 +37,7 @@ def as_problem(error: Exception) -> ProblemError:
     match error:
         case ProblemError():
             return error
-        case BadSchema() | PromptTooLong() | TemplateRefused() | TooManyChoices():
+        case _ if type(error) in _REFUSALS:
             return _refusal(error)
         case QueueFull() | EngineBusy():
             return Overloaded(str(error), headers={"Retry-After": str(error.retry_after)})

@@ -42,7 +42,7 @@ class JSONGrammar:
         Raises BadSchema if following it has become too complex.
         """
         packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        self._check()
+        _check(self._matcher)
         allowed = np.flatnonzero(np.unpackbits(packed, count=self._vocabulary, bitorder="little"))
         result = np.full_like(row, -np.inf)
         result[allowed] = row[allowed]
@@ -51,12 +51,8 @@ class JSONGrammar:
     def push(self, token: int) -> bool:
         """Append a token; return whether the text is complete. Raises BadSchema like `allowed`."""
         self._matcher.consume_token(token)
-        self._check()
+        _check(self._matcher)
         return self._matcher.is_stopped()
-
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise BadSchema(_message(self._matcher))
 
 
 class JSONGrammars:
@@ -71,8 +67,8 @@ class JSONGrammars:
         self._compiled = lru_cache(maxsize=_KEPT_SCHEMAS)(self._compile)
 
     def compile(self, schema: dict[str, Any]) -> JSONGrammar:
-        """Return the beginning of a text. A new schema may take seconds. Raises BadSchema."""
-        return self._compiled(json.dumps(schema)).copy()
+        """Return the beginning of a text, to copy for each text. A new schema may take seconds. Raises BadSchema."""
+        return self._compiled(json.dumps(schema))
 
     def _compile(self, schema: str) -> JSONGrammar:
         try:
@@ -80,8 +76,7 @@ class JSONGrammars:
         except ValueError as error:
             raise BadSchema(str(error)) from error
         matcher = LLMatcher(self._vocabulary(), grammar, log_level=0)
-        if matcher.is_error():
-            raise BadSchema(_message(matcher))
+        _check(matcher)
         return JSONGrammar(matcher, vocabulary=self._tokenizer.vocabulary)
 
     def _vocabulary(self) -> LLTokenizer:
@@ -95,5 +90,6 @@ class JSONGrammars:
             return self._analysed
 
 
-def _message(matcher: LLMatcher) -> str:
-    return matcher.get_error().partition("\n<state>")[0]
+def _check(matcher: LLMatcher) -> None:
+    if matcher.is_error():
+        raise BadSchema(matcher.get_error().partition("\n<state>")[0])

@@ -138,7 +138,7 @@ class Generation:
         return self._texts.tokenizer
 
     async def grammar(self, schema: dict[str, Any]) -> JSONGrammar:
-        """Return the grammar of a text that follows the schema. Raises BadSchema.
+        """Return the grammar of texts that follow the schema, to copy for each text. Raises BadSchema.
 
         In a thread, as a large schema takes a second. One at a time: clients can't take all threads or CPUs with them.
         """

@@ -63,7 +63,7 @@ export class Result {
 
   #choose({ answer, none_of_these: none, probabilities, confidence, margin }) {
     const { label, text } = answer ?? { label: none.label, text: NONE_OF_THESE };
-    const [, second] = [...probabilities].sort((a, b) => b.probability - a.probability);
+    const [, second] = ranked(probabilities);
     const ahead = second ? `, ${points(margin)} points ahead of ${second.label}` : "";
     this.#verdict({ kind: "filled", label, text, sure: [make("strong", {}, percent(confidence)), ` confident${ahead}`] });
     announce(`Answer ${label}: ${text}. ${percent(confidence)} confident.`);
@@ -79,7 +79,7 @@ export class Result {
 
   #abstain({ selected, probabilities, confidence }) {
     const minimum = this.minimum === undefined ? "this service’s minimum" : `the minimum of ${percent(this.minimum)}`;
-    const [first] = [...probabilities].sort((a, b) => b.probability - a.probability);
+    const [first] = ranked(probabilities);
     const least = selected ? "The least certain judgement has" : `${first.label} comes first with`;
     const sure = `${least} ${percent(confidence)}, below ${minimum}.`;
     this.#verdict({ kind: "abstained", label: "?", text: "Not sure enough to answer", sure: [sure] });
@@ -145,4 +145,8 @@ export class Result {
     if (!/^https?:\/\//.test(href ?? "")) return make("span", { className: "id" }, id);
     return make("a", { className: "id", href, target: "_blank", rel: "noopener noreferrer" }, id);
   }
+}
+
+function ranked(probabilities) {
+  return [...probabilities].sort((a, b) => b.probability - a.probability);
 }

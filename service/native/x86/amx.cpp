@@ -95,15 +95,15 @@ void panel(const Product& p, int index, const uint8_t* next, int32_t* scratch, B
     for (int block = 0; block < blocks; block++) {
         int begin = chunks * block / blocks, end = chunks * (block + 1) / blocks, depth = (end - begin) * 64;
         const int8_t* rows = p.rows.values + begin * 64;
-        Prefetch prefetch{block == blocks - 1 ? next : weights + size_t(PANEL) * depth, lines};
-        if (!prefetch.next) prefetch.lines = 0;
+        const uint8_t* fetch = block == blocks - 1 ? next : weights + size_t(PANEL) * depth;
+        Prefetch prefetch{fetch, fetch ? lines : 0};
         if (!pairs) multiply_one(rows, stride, weights, depth, block == 0, scratch, prefetch);
         for (int pair = 0; pair < pairs; pair++)
             for (int column = 0; column < PANEL; column += PANEL / 2) {
                 int row = 2 * pair * height;
                 multiply_two(rows + row * stride, stride, height, weights + column * 4, depth, block == 0,
                              scratch + row * PANEL + column, prefetch);
-                if (prefetch.next) prefetch.next += size_t(lines) * depth;
+                prefetch.next += size_t(prefetch.lines) * depth;
             }
         weights += size_t(PANEL) * depth;
     }

@@ -17,10 +17,6 @@ static inline Ints multiply_add(Ints sums, Ints weights, Ints rows) {
 
 #include "../tile.h"
 #include "../exact.h"
-#include "../elementwise.h"
-#include "../attention.h"
-#include "../finish.h"
-#include "../gemm.h"
 #include "../table.h"
 
 }  // namespace mcq::avx_vnni

@@ -11,7 +11,7 @@ from hack.toolchain.tools import install_packages
 from numpy.typing import NDArray
 from tests.service.engine.test_int8_engine import SETS, tokens_of
 from tests.service.engine.test_sanitizers import CLANG, FLAGS, SOURCES
-from tests.service.tiny_int8 import CONTEXT, write_tiny_int8
+from tests.service.tiny_int8 import CONTEXT
 
 from mcq_service.engine import BatchItem, Logits
 from mcq_service.engine.int8.int8_engine import Int8Engine, rope_tables
@@ -32,13 +32,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not SETS, reason="there is no x86-64 engine to compare with"),
 ]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tiny-int8")
-    write_tiny_int8(path)
-    return path
 
 
 @pytest.fixture(scope="module")

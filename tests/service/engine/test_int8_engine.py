@@ -11,27 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.service.tiny_int8 import CONTEXT, write_tiny_int8
+from tests.service.tiny_int8 import CONTEXT
 from transformers import AutoModelForCausalLM
 
 from mcq_service.engine import BatchItem, Logits
 from mcq_service.engine.errors import Int8Unavailable
 from mcq_service.engine.int8 import native
 from mcq_service.engine.int8.int8_engine import Int8Engine
-from mcq_service.model_store import INSTRUCTION_SETS, int8_layout
+from mcq_service.model_store import int8_layout
 from mcq_service.model_store.errors import ModelDamaged, UnsupportedArchitecture
 
 PREFIX = [7, 8, 9, 10, 11]
-SETS = [each for each in INSTRUCTION_SETS if native.instruction_set(each)]
+SETS = native.instruction_sets()
 
 pytestmark = pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the native library was not built")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tiny-int8")
-    write_tiny_int8(path)
-    return path
 
 
 @pytest.fixture(params=SETS)

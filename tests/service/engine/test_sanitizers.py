@@ -14,7 +14,6 @@ from hack.toolchain.progress import Progress
 from hack.toolchain.tools import install_packages
 from tests.service.engine import native_workload
 from tests.service.engine.test_int8_engine import SETS
-from tests.service.tiny_int8 import write_tiny_int8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +50,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the native library was not built"),
 ]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a packed model."""
-    path = tmp_path_factory.mktemp("tiny-int8")
-    write_tiny_int8(path)
-    return path
 
 
 @pytest.fixture(scope="module", params=[MEMORY, THREAD], ids=["memory", "thread"])

@@ -7,7 +7,7 @@ from ctypes import POINTER, Structure, c_char_p, c_float, c_int, c_int32, c_uint
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mcq_service.model_store.precision import NATIVE_LIBRARY
+from mcq_service.model_store.precision import INSTRUCTION_SETS, NATIVE_LIBRARY, InstructionSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +114,11 @@ def instruction_set(name: str = "") -> str | None:
     except OSError:
         return None
     return supported.decode() if supported else None
+
+
+def instruction_sets() -> list[InstructionSet]:
+    """Return the instruction sets that this machine has, the fastest first."""
+    return [each for each in INSTRUCTION_SETS if instruction_set(each)]
 
 
 def read_pages(mapped: NDArray[np.uint8]) -> None:
