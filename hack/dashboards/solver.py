@@ -98,6 +98,9 @@ def quality() -> str:
               Query(f"{_rate('mcq_answer_confidence_sum')} / {_rate('mcq_answer_confidence_count')}", "mean"), most=1),
         graph("Abstentions", "The share of questions whose confidence was below the minimum.", "percentunit",
               Query(f"({_rate('mcq_abstentions_total')} or vector(0)) / {answered}", "abstained"), most=1),
+        graph("Escalations", "The share of questions that were handed to another solver, by outcome.", "percentunit",
+              Query(f"{_rate('mcq_escalations_total', by='outcome')} / on () group_left {answered}", "{{outcome}}"),
+              stacked=True, most=1),
         graph("Chosen letters", "Answers by letter, as shares: a model that likes one letter shows here.",
               "percentunit", Query(letters, "{{label}}"), stacked=True, most=1),
     ]  # fmt: skip

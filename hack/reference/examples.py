@@ -25,6 +25,9 @@ def example(*values: Any, **base: Any) -> Example:
 ENDPOINT = {"endpoint": "http://vllm.models.svc:8000/v1"}
 OPENAI = {"type": "OpenAI", "openai": ENDPOINT}
 KEY = {"type": "OpenAI", "openai": {**ENDPOINT, "apiKeySecretRef": {"name": "vllm", "key": "token"}}}
+ESCALATION = {
+    "escalateTo": {"solverRef": {"name": "large"}, "apiKeySecretRef": {"name": "large", "key": "token"}}
+}
 INGRESS = {"enabled": True, "host": "mcq.example.com"}
 GATEWAY = {"enabled": True, "parentRefs": [{"name": "public"}]}
 HPA = {"enabled": True}
@@ -133,6 +136,11 @@ EXAMPLES: dict[str, Example] = {
     "answering.maxReasoningTokens": example(1, 512),
     "answering.minConfidence": example(0.5, 1),
     "answering.targetAccuracy": example(0.9),  # without an exam, all values give the same replicas
+    "answering.escalateTo.solverRef.name": example(
+        "large", answering={"escalateTo": {"solverRef": {"name": "other"}}}
+    ),
+    "answering.escalateTo.apiKeySecretRef.name": example("other", answering=ESCALATION),
+    "answering.escalateTo.apiKeySecretRef.key": example("other", ".x_-", answering=ESCALATION),
     "answering.debias": example("none", "rotations"),
     "limits.maxQueuedRequests": example(1, 10_000),
     "limits.maxQueuedTokens": example(512, 10_000_000),

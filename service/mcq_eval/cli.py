@@ -62,6 +62,9 @@ def add_parsers(
     evaluate.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page with plots")
     evaluate.add_argument("--url", help="ask this service: http://…")
     evaluate.add_argument(
+        "--escalate", action="store_true", help="let that service ask another solver where it would abstain"
+    )
+    evaluate.add_argument(
         "--paired", type=Path, metavar="FILE", help="compare with an earlier JSON result (exact McNemar test)"
     )
     limits = evaluate.add_argument_group(

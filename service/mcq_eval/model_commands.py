@@ -89,7 +89,9 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         return build_report([part], before=before, limits=limits)
 
     if arguments.url:
-        async with connect(arguments.url, os.environ.get(KEY_VARIABLE)) as service:
+        async with connect(
+            arguments.url, os.environ.get(KEY_VARIABLE), escalate=arguments.escalate
+        ) as service:
             report = await evaluate(service, arguments.url, await service.identity())
     else:
         configured = settings()

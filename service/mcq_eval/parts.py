@@ -120,5 +120,4 @@ def placeholder_part(questions: Sequence[ExamQuestion]) -> Part:
 
 def total_usage(usages: Iterable[Usage]) -> Usage:
     """Return the sum of the usages."""
-    listed = list(usages)
-    return Usage(**{name: sum(getattr(each, name) for each in listed) for name in Usage.model_fields})
+    return sum(usages, start=Usage(prompt_tokens=0, completion_tokens=0, cached_tokens=0))

@@ -86,6 +86,9 @@ def decision(body: dict[str, Any]) -> dict[str, Any]:
     shares = [0.7 if index == best else rest for index in range(len(choices))]
     abstained = (body.get("min_confidence") or 0) > 0.7
     answer = {"label": chr(65 + best), "index": best, "text": choices[best]}
+    escalation = {
+        "answered_by": "http://large", "first_model": "small/model", "first_label": "A", "first_confidence": 0.41,
+    }  # fmt: skip
     if body.get("select") == "all":
         return judgement(body, abstained=abstained)
     if body.get("none_of_these"):
@@ -94,6 +97,7 @@ def decision(body: dict[str, Any]) -> dict[str, Any]:
         "id": "mcq-1", "model": "scripted/model", "mode": body.get("mode", "explain"), "trace_id": TRACE,
         "answer": None if abstained else answer, "abstained": abstained, "confidence": 0.7, "margin": 0.7 - rest,
         "probabilities": [{"label": chr(65 + i), "probability": each} for i, each in enumerate(shares)],
+        **({"escalation": escalation} if body["question"].startswith("Escalated") else {}),
     }  # fmt: skip
 
 

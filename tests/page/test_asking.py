@@ -121,6 +121,15 @@ async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, sc
     assert (script.bodies[0]["min_confidence"], script.bodies[0]["max_reasoning_tokens"]) == (0.9, 40)
 
 
+async def test_an_escalated_answer_shows_the_model_that_was_asked_first(visit: Visit, page: Page) -> None:
+    """Other answers show only the model that answered."""
+    await visit.ask("Escalated question?")
+    await expect(page.locator("#facts")).to_contain_text("scripted/model")
+    await expect(page.locator("#facts")).to_contain_text("small/model, only 41% confident")
+    await visit.ask()
+    await expect(page.locator("#facts")).not_to_contain_text("Asked first")
+
+
 async def test_text_is_never_rendered_as_markup(visit: Visit, page: Page) -> None:
     """Neither the client's text nor the model's becomes markup."""
     markup = "<img src=x onerror=alert(1)>"

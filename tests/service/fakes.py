@@ -20,6 +20,7 @@ from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
+from mcq_service.mcq.escalation import Escalation
 from mcq_service.openai import Generation
 from mcq_service.prompts import ChatTemplate, Prompt
 from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
@@ -62,13 +63,16 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 
 @dataclass
 class FakeTexts:
-    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate` and raises `error`, if set.
+    """Chooses `best` (an index) with `confidence`, and writes `pieces`.
+
+    Each step waits for `gate` and raises `error`, if set.
 
     A question with the text `broken` fails with `failure`, and so does every text after `fails_after` pieces. `read`
     has the prompts that were read, `forced` the forced text, and `decoded` counts the requested pieces.
     """
 
     best: int = 1
+    confidence: float = 0.7
     pieces: Sequence[str] = ("Because ", "so.", '"')
     error: Exception | None = None
     broken: str | None = None
@@ -179,13 +183,14 @@ class FakeText:
         self._prompt = prompt
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
-        """Return 0.7 for the letter of the best choice, wherever the prompt has it."""
+        """Return the confidence for the letter of the best choice, wherever the prompt has it."""
         self._begin()
         if self._texts.broken and self._texts.broken in self._prompt.stem:
             raise self._texts.failure
         await self._texts.step()
-        rest = 0.3 / (len(labels) - 1)
-        return [math.log(0.7 if index == self._texts.best else rest) for index in range(len(labels))]
+        best, confidence = self._texts.best, self._texts.confidence
+        rest = (1 - confidence) / (len(labels) - 1)
+        return [math.log(confidence if index == best else rest) for index in range(len(labels))]
 
     async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
         return await self.score_labels(labels), 0.9
@@ -241,6 +246,7 @@ class Replica:
         debias: Debias = "none",
         calibration: Calibration | None = None,
         chat_template: ChatTemplate | None = None,
+        escalation: Escalation | None = None,
     ) -> None:
         """Become ready; call it inside the event loop."""
         limits = Limits(
@@ -264,6 +270,7 @@ class Replica:
             calibration=calibration or Calibration(),
             metrics=self.metrics,
             tracing=self.tracing,
+            escalation=escalation,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
         generation = Generation(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 from tests.service.fakes import Replica
 from tests.service.scripted import ScriptedEngine
 from tests.service.tokens import write_small_tokenizer
@@ -45,11 +46,18 @@ def local_replica(engine: ScriptedEngine, tokenizer: Tokenizer, *, writes: str) 
 @asynccontextmanager
 async def listening(replica: Replica) -> AsyncIterator[str]:
     """Serve the replica on a real socket; yield its URL."""
+    async with serving(replica.app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve the application on a real socket, as a replica does; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(connections.uvicorn_config(replica.app))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        server = uvicorn.Server(connections.uvicorn_config(app))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await serving
+            await running

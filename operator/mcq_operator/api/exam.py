@@ -6,17 +6,10 @@ from pydantic import ConfigDict, Field
 
 from .base import Digest, Fraction, Model, ObjectName, Schedule, rule, rules, text
 from .pod_template import PodTemplate
-from .replica import Resources, SecretKey, SecretName, ServiceAccount
+from .replica import Resources, SecretKey, SecretName, ServiceAccount, SolverRef
 from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .scheduling import Scheduling
 from .status import ExamStatus
-
-
-class SolverRef(Model):
-    """An MCQSolver of the exam's namespace."""
-
-    name: ObjectName
-    """The solver's name."""
 
 
 class QuestionsMap(Model):

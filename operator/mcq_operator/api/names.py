@@ -177,6 +177,11 @@ def watch_selector(kind: Kind) -> str | None:
     return None if kind in RECONCILED else MANAGED_SELECTOR
 
 
+def service_url(solver: SolverKey) -> str:
+    """Return the address of a solver's Service, from inside the cluster."""
+    return f"http://{solver.name}.{solver.namespace}.svc"
+
+
 def url(solver: MCQSolver) -> str:
     """Return the address for clients: the Ingress, the Gateway, or the Service from inside the cluster."""
     ingress, gateway = solver.spec.ingress, solver.spec.gateway
@@ -186,4 +191,4 @@ def url(solver: MCQSolver) -> str:
     if gateway.enabled and gateway.hostnames:
         # The listener may have a certificate, but the operator can't read Gateways.
         return f"http://{gateway.hostnames[0]}{gateway.path.rstrip('/')}"
-    return f"http://{solver.name}.{solver.namespace}.svc"
+    return service_url(solver.key)

@@ -23,6 +23,8 @@ OWNED_ENV = (
     "MCQ_DEFAULT_MODE",
     "MCQ_DRAIN_SECONDS",
     "MCQ_ENGINE",
+    "MCQ_ESCALATION_API_KEY_FILE",
+    "MCQ_ESCALATION_ENDPOINT",
     "MCQ_EXAM_FILE",
     "MCQ_EXAM_RUN",
     "MCQ_EXAM_SITTING",
@@ -52,7 +54,17 @@ OWNED_ENV = (
 )
 """Environment variables that fields of the spec set."""
 OWNED_CONTAINERS = ("service", "exam", "backup")
-OWNED_VOLUMES = ("cache", "model", "tmp", "exam", "engine-key", "api-keys", "questions", "baseline")
+OWNED_VOLUMES = (
+    "cache",
+    "model",
+    "tmp",
+    "exam",
+    "engine-key",
+    "escalation-key",
+    "api-keys",
+    "questions",
+    "baseline",
+)
 OWNED_PATHS = ("/", "/tmp", "/app", "/var/cache/mcq", "/etc/mcq", "/etc/mcq-exam", "/etc/mcq-baseline")  # noqa: S108
 """Paths of the operator's volumes and of the program in the image."""
 

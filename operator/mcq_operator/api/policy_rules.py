@@ -165,6 +165,7 @@ ORIGIN = Matcher(
 SECRETS = (
     "model.credentialsSecretRef.name",
     "engine.openai.apiKeySecretRef.name",
+    "answering.escalateTo.apiKeySecretRef.name",
     "imagePullSecrets[].name",
     "auth.apiKeysSecretRef.name",
     "ingress.tlsSecretName",

@@ -27,6 +27,13 @@ class SecretName(Model):
     """The Secret's name."""
 
 
+class SolverRef(Model):
+    """An MCQSolver of the same namespace."""
+
+    name: ObjectName
+    """The solver's name."""
+
+
 _PATH = "(/[A-Za-z0-9_.~+=,@:-]+)*/?"
 _IMAGE = (
     "oci://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
@@ -214,6 +221,15 @@ REPLICA_RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits=
 """The int8 model and its texts use 1.7 GiB; the limit leaves room for converting other models."""
 
 
+class Escalation(Model):
+    """The solver that is asked instead of abstaining."""
+
+    solver_ref: SolverRef
+    """The solver. One that is asked this way answers by itself, and escalates to no other."""
+    api_key_secret_ref: SecretKey | None = None
+    """An API key of that solver, if its spec.auth requires one. Replicas use a changed key without a restart."""
+
+
 class Answering(Model):
     """How questions are answered when the request doesn't say."""
 
@@ -250,6 +266,10 @@ class Answering(Model):
     """The least share of right answers among the questions that a replica does not abstain from. The operator sets the
     minimum confidence from the last proven exam of the current replicas. Until there was one, replicas abstain from
     every question."""
+    escalate_to: Escalation | None = None
+    """Another solver, such as one with a larger model: a replica asks it instead of abstaining. The minimum confidence
+    holds for its answer too. Questions of exams, which measure this solver's own model, and of /v1/decisions and
+    /v1/systemone are never escalated."""
     debias: Literal["none", "prior", "rotations"] = "prior"
     """How to correct the model's preference for some letters. prior uses a preference measured before; rotations
     asks in every rotation of the choices, which multiplies the work by their number."""

@@ -41,18 +41,23 @@ class CachedClient(Client):
         """Return whether a watch has listed the kind's objects in the namespace, or in all."""
         return self._store.listed(kind, namespace)
 
-    async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
-        """Return the exams of a solver. Raises ClusterError."""
-        known = self._store.group(EXAM, namespace, solver)
-        return await super().exams(namespace=namespace, solver=solver) if known is None else known
+    async def referring(self, kind: Kind, *, namespace: str, solver: str) -> Sequence[Manifest]:
+        """Return the exams of a solver, or the solvers that escalate to it. Raises ClusterError."""
+        known = self._store.group(kind, namespace, solver)
+        return await super().referring(kind, namespace=namespace, solver=solver) if known is None else known
 
     def readers(self, observed: Observation) -> list[Key]:
-        """Return the keys that read the object: its owner, its parent, a solver's exams, an exam's solver."""
+        """Return the keys that read the object.
+
+        They are its owner and its parent; of an exam, its solver; of a solver, its exams and the solvers that escalate
+        to it.
+        """
         keys = [key for key in (observed.owner, observed.parent) if key is not None]
         if observed.kind is EXAM:
             keys.append(SolverKey(observed.name.namespace, observed.instance))
         if observed.kind is SOLVER:
             keys += (ExamKey(*name) for name in self._store.group_names(EXAM, observed.name))
+            keys += (SolverKey(*name) for name in self._store.group_names(SOLVER, observed.name))
         return keys
 
     def is_unknown(self, kind: Kind, *, namespace: str, name: str) -> bool:

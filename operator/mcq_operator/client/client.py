@@ -8,8 +8,8 @@ import msgspec
 from opentelemetry import trace
 
 from mcq_operator.api import FIELD_MANAGER, Manifest
-from mcq_operator.api.kinds import EXAM, SERVICE, Kind, kind_of
-from mcq_operator.store.observation import is_creation
+from mcq_operator.api.kinds import SERVICE, Kind, kind_of
+from mcq_operator.store.observation import instance_of, is_creation
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
 from .transport import METADATA_LIST, Transport
@@ -115,10 +115,11 @@ class Client:
         response = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
         return list(response["items"]) if response else []
 
-    async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
-        """Return the exams of a solver. Raises ClusterError."""
-        exams = await self.list(EXAM, namespace=namespace)
-        return [exam for exam in exams if exam["spec"]["solverRef"]["name"] == solver]
+    async def referring(self, kind: Kind, *, namespace: str, solver: str) -> Sequence[Manifest]:
+        """Return the exams of a solver, or the solvers that escalate to it. Raises ClusterError."""
+        return [
+            item for item in await self.list(kind, namespace=namespace) if instance_of(kind, item) == solver
+        ]
 
     async def versions(
         self, kind: Kind, *, namespace: str | None, selector: str | None

@@ -162,10 +162,15 @@ class Cluster:
         if EXAM in self.absent:
             return []
         exams = []
-        for raw in await self._client.exams(namespace=solver.namespace, solver=solver.name):
+        for raw in await self._client.referring(EXAM, namespace=solver.namespace, solver=solver.name):
             with contextlib.suppress(InvalidSpecError):  # its own status says so
                 exams.append(_read(MCQExam, raw))
         return exams
+
+    async def escalating(self, solver: MCQSolver) -> list[SolverKey]:
+        """Return the keys of the solvers that escalate to this one. Raises ClusterError."""
+        raw = await self._client.referring(SOLVER, namespace=solver.namespace, solver=solver.name)
+        return [SolverKey(solver.namespace, each["metadata"]["name"]) for each in raw]
 
     async def jobs(self, exam: MCQExam) -> list[Manifest]:
         """Return the exam's Jobs, including those of its CronJob. Raises ClusterError."""

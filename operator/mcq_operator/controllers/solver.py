@@ -4,7 +4,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mcq_operator import desired, status
-from mcq_operator.api import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, SolverStatus, names
+from mcq_operator.api import (
+    GateStatus,
+    Key,
+    Manifest,
+    MCQExam,
+    MCQSolver,
+    ResourceStatus,
+    SolverKey,
+    SolverStatus,
+    names,
+)
 from mcq_operator.api.kinds import (
     AUTOSCALER,
     CRON_JOB,
@@ -156,7 +166,7 @@ async def reconcile_solver(
         outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
         error=unfinished(refused),
         status=new_status,
-        requeues=_readers(solver, exams) if written else (),
+        requeues=await _readers(solver, cluster, exams) if written else (),
         requeue_after=0.0
         if new_status.rollback != solver.status.rollback
         or _phase_changed(new_status.gate, stored.status.gate)
@@ -193,9 +203,10 @@ def _is_rolling_out(new_status: SolverStatus) -> bool:
     return not new_status.is_true("Degraded") and (has_candidate or new_status.is_true("Progressing"))
 
 
-def _readers(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
+async def _readers(solver: MCQSolver, cluster: Cluster, exams: Sequence[MCQExam]) -> list[Key]:
     """Return the keys of the resources that read the solver's status."""
-    return [*(exam.key for exam in exams), *([solver.parent] if solver.parent else [])]
+    keys: list[Key] = [*(exam.key for exam in exams), *await cluster.escalating(solver)]
+    return [*keys, solver.parent] if solver.parent else keys
 
 
 def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
@@ -259,7 +270,17 @@ async def _observed(
         starting=load_progress.message(solver, children.pods),
         backups=await _backups(solver, cluster, applied, now),
         keys=api_keys.count(solver, children.pods),
+        escalation=await _escalation(solver, cluster),
     )
+
+
+async def _escalation(solver: MCQSolver, cluster: Cluster) -> ResourceStatus | None:
+    """Return the status of the solver that this one escalates to, if it exists."""
+    target = solver.spec.answering.escalate_to
+    if target is None:
+        return None
+    stored = await cluster.stored(SolverKey(solver.namespace, target.solver_ref.name))
+    return stored.status if stored else None
 
 
 async def _backups(

@@ -2,7 +2,7 @@
 
 import math
 
-from mcq_operator.api import MCQSolver, names
+from mcq_operator.api import MCQSolver, SolverKey, names
 from mcq_operator.api.quantity import quantity
 from mcq_operator.api.replica import REPLICA_RESOURCES
 
@@ -11,6 +11,7 @@ from .sources import MountedPath, mounted
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
 ENGINE_KEY_PATH = "/etc/mcq/engine-key"
+ESCALATION_KEY_PATH = "/etc/mcq/escalation-key"
 EXAM_PATH = "/etc/mcq/exam"
 EXAM_FILE = "exam.json"
 ABSTAIN = 1
@@ -41,6 +42,7 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         "MCQ_API_KEYS_FILE": API_KEYS_PATH if spec.auth.api_keys_secret_ref else None,
         "MCQ_MAX_BATCH_SIZE": spec.engine.max_batch_size,
         "MCQ_CONTEXT_LENGTH": spec.engine.context_length,
+        **_escalation(solver),
         **_engine(solver),
         **_tracing(solver),
     }
@@ -57,6 +59,17 @@ def _min_confidence(solver: MCQSolver) -> float:
     if answering.target_accuracy is None:
         return answering.min_confidence
     return threshold.min_confidence if threshold else ABSTAIN
+
+
+def _escalation(solver: MCQSolver) -> dict[str, object | None]:
+    target = solver.spec.answering.escalate_to
+    if target is None:
+        return {}
+    key = target.api_key_secret_ref
+    return {
+        "MCQ_ESCALATION_ENDPOINT": names.service_url(SolverKey(solver.namespace, target.solver_ref.name)),
+        "MCQ_ESCALATION_API_KEY_FILE": f"{ESCALATION_KEY_PATH}/{key.key}" if key else None,
+    }
 
 
 def _engine(solver: MCQSolver) -> dict[str, object | None]:

@@ -181,7 +181,7 @@ def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> 
     options: dict[str, object | None] = {
         "questions": _source(exam),
         "digest": spec.questions.digest,
-        "url": f"http://{solver.name}.{solver.namespace}.svc",
+        "url": names.service_url(solver.key),
         "results": names.results_name(exam),
         "sitting": f"$({SITTING})",
         "run": f"$({RUN})",

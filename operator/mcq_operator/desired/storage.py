@@ -5,8 +5,17 @@ from typing import Any, NamedTuple
 
 from mcq_operator.api import LastExam, Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP
+from mcq_operator.api.replica import SecretKey
 
-from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH, EXAM_FILE, EXAM_PATH, model_path
+from .config import (
+    API_KEYS_PATH,
+    CACHE_PATH,
+    ENGINE_KEY_PATH,
+    ESCALATION_KEY_PATH,
+    EXAM_FILE,
+    EXAM_PATH,
+    model_path,
+)
 from .manifest import manifest
 from .sources import mounted
 
@@ -62,8 +71,10 @@ def volumes(solver: MCQSolver) -> list[Volume]:
     last_exam = {"name": names.exam_summary_name(solver), "optional": True}
     result.append(Volume("exam", EXAM_PATH, {"configMap": last_exam}))
     if engine.openai and (key := engine.openai.api_key_secret_ref):
-        only = [{"key": key.key, "path": key.key}]
-        result.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))
+        result.append(Volume("engine-key", ENGINE_KEY_PATH, _key(key)))
+    if (target := solver.spec.answering.escalate_to) and (key := target.api_key_secret_ref):
+        # Optional: without the key, replicas can't escalate, but they answer.
+        result.append(Volume("escalation-key", ESCALATION_KEY_PATH, _key(key, optional=True)))
     if keys:
         # Optional, because otherwise the kubelet keeps the keys of a deleted Secret in running replicas. Without the
         # Secret, replicas start and refuse every client.
@@ -76,6 +87,10 @@ def _cache(solver: MCQSolver) -> dict[str, Any]:
     if cache.type == "EmptyDir":
         return {"emptyDir": {"sizeLimit": str(cache.size)}}
     return {"persistentVolumeClaim": {"claimName": cache.claim_name or names.cache_name(solver)}}
+
+
+def _key(key: SecretKey, **more: Any) -> dict[str, Any]:
+    return _secret(key.name, items=[{"key": key.key, "path": key.key}], **more)
 
 
 def _secret(name: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from mcq_operator.api import GateStatus, MCQSolver, names
 from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
-from . import api_keys_ready, backup, exposure, gate, loaded_model, routes
+from . import api_keys_ready, backup, escalation, exposure, gate, loaded_model, routes
 from .failures import absence, failure
 from .finding import Failure, Finding, State, quoted
 
@@ -48,6 +48,7 @@ def findings(
         exposure.finding(solver),
         *([keys_finding] if keys_finding else []),
         *([examined] if (examined := gate.finding(solver, change, observed)) else []),
+        *([escalates] if (escalates := escalation.finding(solver, observed)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
 

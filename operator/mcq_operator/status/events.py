@@ -14,6 +14,7 @@ GOOD = {
     "ScalingReady": "True",
     "MonitoringReady": "True",
     "APIKeysReady": "True",
+    "EscalationReady": "True",
     "Complete": "True",
     "Passed": "True",
     "ExamPassed": "True",

@@ -18,6 +18,7 @@ from mcq_operator.api.kinds import (
     POD,
     RECONCILED,
     SERVICE,
+    SOLVER,
     Kind,
 )
 from mcq_operator.api.resource import KEYS
@@ -52,7 +53,8 @@ class Observation:
         name: its name.
         version: the resourceVersion.
         body: the object as JSON, without the unread fields; None if it is gone or not ours.
-        instance: the value of the label that names a resource; for an exam, the name of its solver.
+        instance: the value of the label that names a resource; for an exam, the name of its solver; for a solver, the
+            name of the one that it escalates to.
         owner: the resource that the object belongs to, or is.
         gone: whether it was deleted, or no longer matches the watch.
         parent: for a resource, the one that it was created for.
@@ -120,7 +122,7 @@ def observe(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Observatio
         name=NamespacedName(metadata["namespace"], metadata["name"]),
         version=int(metadata["resourceVersion"]),
         body=None if gone or not is_ours(kind, metadata) else _body(kind, manifest),
-        instance=_instance(kind, manifest),
+        instance=instance_of(kind, manifest),
         owner=KEYS[kind.kind](metadata["namespace"], metadata["name"])
         if kind in RECONCILED
         else owner(metadata),
@@ -148,7 +150,11 @@ def _body(kind: Kind, manifest: Manifest) -> bytes:
     return msgspec.json.encode({**frame, **content})
 
 
-def _instance(kind: Kind, manifest: Manifest) -> str:
+def instance_of(kind: Kind, manifest: Manifest) -> str:
+    """Return the value of the object's label, or the name of the solver that its spec refers to; see Observation."""
+    if kind is SOLVER:
+        target = manifest.get("spec", {}).get("answering", {}).get("escalateTo", {})
+        return str(target.get("solverRef", {}).get("name", ""))
     if kind is EXAM:
         return str(manifest.get("spec", {}).get("solverRef", {}).get("name", ""))
     return str(manifest["metadata"].get("labels", {}).get(names.INSTANCE_LABEL, ""))

@@ -19,7 +19,7 @@ from enum import IntEnum
 import msgspec
 
 from mcq_operator.api import Key, Manifest
-from mcq_operator.api.kinds import CHILDREN, EXAM, METADATA_ONLY, POD, Kind
+from mcq_operator.api.kinds import CHILDREN, EXAM, METADATA_ONLY, POD, SOLVER, Kind
 
 from .observation import Listing, NamespacedName, Observation
 
@@ -55,7 +55,7 @@ class Store:
     def __init__(self) -> None:
         """Start with an empty store."""
         self._kinds: dict[Kind, dict[NamespacedName, _Entry]] = {}
-        self._groups: dict[Kind, dict[NamespacedName, set[NamespacedName]]] = {POD: {}, EXAM: {}}
+        self._groups: dict[Kind, dict[NamespacedName, set[NamespacedName]]] = {POD: {}, EXAM: {}, SOLVER: {}}
         self._listed: dict[tuple[Kind, str | None], int] = {}
 
     def knows(self, kind: Kind, name: NamespacedName) -> bool:
@@ -78,7 +78,10 @@ class Store:
         ]
 
     def group(self, kind: Kind, namespace: str, instance: str) -> list[Manifest] | None:
-        """Return the Pods with a resource's label, or the exams of a solver; None before a list of the kind."""
+        """Return the Pods with a resource's label, the exams of a solver, or the solvers that escalate to one.
+
+        Return None before a list of the kind.
+        """
         if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {})

@@ -10,7 +10,7 @@ import httpx2
 from pydantic import ValidationError
 
 from mcq_eval.errors import AskingFailed
-from mcq_service.api.mcq.schemas import Batch, Results
+from mcq_service.api.mcq.schemas import NO_ESCALATION, Batch, Results
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
 
@@ -90,8 +90,10 @@ class ServiceClient:
 
 
 @asynccontextmanager
-async def connect(url: str, key: str | None) -> AsyncIterator[ServiceClient]:
-    """Connect to the service at a URL."""
+async def connect(url: str, key: str | None, *, escalate: bool = False) -> AsyncIterator[ServiceClient]:
+    """Connect to the service at a URL; `escalate` says whether it may ask another solver."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if not escalate:
+        headers |= [NO_ESCALATION]
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
         yield ServiceClient(client)

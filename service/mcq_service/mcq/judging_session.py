@@ -48,7 +48,6 @@ class JudgingSession(Session):
                 f"{SELECT_ALL_IN_MODE_REASON}.",
                 errors=[InvalidField(pointer="/select", detail=SELECT_ALL_IN_MODE_REASON)],
             )
-        self.admitted = self.clock()
         self.choices = labelled(self.question.options, self.texts)
         judged, prompts = self._judgements()
         shared = await self.texts.encode_shared(prompts)
@@ -111,5 +110,5 @@ class JudgingSession(Session):
             trace_id=current_trace_id(),
             **judgement._asdict(),
         )
-        self.emit(decision)
+        self.decided(decision)
         return decision

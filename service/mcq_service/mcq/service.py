@@ -22,6 +22,7 @@ from mcq_service.api.mcq.schemas import (
 )
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
 from mcq_service.engine import PromptTooLong, TooManyChoices
+from mcq_service.mcq.cascade import Cascade
 from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.judging_session import JudgingSession
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from mcq_service.engine import TextEngine, Tokens
     from mcq_service.mcq.calibration import Calibration
+    from mcq_service.mcq.escalation import Escalation
     from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
@@ -72,9 +74,13 @@ class MCQService:
 
     def __init__(
         self, texts: TextEngine, admission: Admission, *, model: str, defaults: Defaults, calibration: Calibration,
-        metrics: Metrics, tracing: Tracing, clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics, tracing: Tracing, escalation: Escalation | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Answer on `texts`. `model` is the name in responses; `clock`, in seconds, is the clock of the texts."""
+        """Answer on `texts`, or instead of abstaining by `escalation`.
+
+        `model` is the name in responses; `clock`, in seconds, is the clock of the texts.
+        """
         self._texts = texts
         self._admission = admission
         self._model = model
@@ -82,6 +88,7 @@ class MCQService:
         self._calibration = calibration
         self._metrics = metrics
         self._tracing = tracing
+        self._escalation = escalation
         self._clock = clock
 
     @property
@@ -94,22 +101,27 @@ class MCQService:
         """The options of a question that does not set them."""
         return self._defaults
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer one question. Raises PromptTooLong, EngineFailed or SchedulerError."""
-        return await self._answer(question, _ignore)
+    async def answer(self, question: Question, *, escalate: bool = True) -> Answer:
+        """Answer one question; `escalate` says whether another solver may.
 
-    def stream(self, question: Question) -> AsyncGenerator[Event]:
+        Raises PromptTooLong, EngineFailed or SchedulerError.
+        """
+        return await self._answer(question, _ignore, escalate=escalate)
+
+    def stream(self, question: Question, *, escalate: bool = True) -> AsyncGenerator[Event]:
         """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
 
         Raises like `answer`, before the first event or between two. Closing the iterator cancels the work.
         """
 
         async def run(emit: Callable[[Event], None]) -> None:
-            emit(await self._answer(question, emit))
+            emit(await self._answer(question, emit, escalate=escalate))
 
         return emitted(run)
 
-    async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
+    async def answers(
+        self, questions: Sequence[Question | ProblemError], *, escalate: bool = True
+    ) -> Results:
         """Answer a batch. A question that fails, or is a problem already, has the problem as its result.
 
         Raises RequestTooLarge, QueueFull or QueueClosed.
@@ -117,7 +129,9 @@ class MCQService:
         self._check([each for each in questions if isinstance(each, Question)])
         with self._admission.lane(len(questions)) as lane:
             openings = Openings()
-            tasks = [partial(self._result, index, each, openings) for index, each in enumerate(questions)]
+            tasks = [
+                partial(self._result, index, each, openings, escalate) for index, each in enumerate(questions)
+            ]
             return Results(results=await lane.gather(tasks))
 
     def _check(self, questions: Sequence[Question]) -> None:
@@ -137,7 +151,12 @@ class MCQService:
         return (2 if question.select == "all" else times) * question.characters
 
     async def _result(
-        self, index: int, question: Question | ProblemError, openings: Openings, part: LanePart
+        self,
+        index: int,
+        question: Question | ProblemError,
+        openings: Openings,
+        escalate: bool,
+        part: LanePart,
     ) -> Result:
         mode = "unknown"
         try:
@@ -145,7 +164,7 @@ class MCQService:
                 raise question
             mode = question.mode or self._defaults.mode
             with ExitStack() as kept:
-                answer = await self._run(question, _ignore, openings, kept, part)
+                answer = await self._run(question, _ignore, openings, kept, part, escalate=escalate)
                 if question.has_opening:
                     await part.handed_over()
             return Result(index=index, answer=answer)
@@ -179,47 +198,55 @@ class MCQService:
             seconds=self._clock() - started,
         )
 
-    async def _answer(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+    async def _answer(self, question: Question, emit: Callable[[Event], None], *, escalate: bool) -> Answer:
         self._check([question])
         with ExitStack() as kept:
-            return await self._run(question, emit, Openings(), kept)
+            return await self._run(question, emit, Openings(), kept, escalate=escalate)
 
     async def _run(
         self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,
-        part: LanePart | None = None,
+        part: LanePart | None = None, *, escalate: bool,
     ) -> Answer:  # fmt: skip
-        defaults = self._defaults
         session_type = Session if question.select == "one" else JudgingSession
-        session = session_type(
+        session = partial(
+            session_type,
             id=f"mcq-{uuid.uuid4().hex}",
             question=question,
-            options=AnswerOptions(
-                mode=question.mode or defaults.mode,
-                reasoning_tokens=question.max_reasoning_tokens or defaults.max_reasoning_tokens,
-                debias=question.debias or defaults.debias,
-                min_confidence=(
-                    defaults.min_confidence if question.min_confidence is None else question.min_confidence
-                ),
-            ),
             model=self._model,
             texts=self._texts,
             calibration=self._calibration,
             tracing=self._tracing,
             clock=self._clock,
-            emit=emit,
             openings=openings,
             kept=kept,
+            admitted=self._clock(),
         )
+        options = self._options(question)
         try:
             async with self._admission.deadline():
-                answer = await session.run(self._admission, part)
+                if escalate and self._escalation is not None:
+                    answer, own = await Cascade(self._escalation, self._metrics, self._tracing).answer(
+                        session, options, emit, self._admission, part
+                    )
+                else:
+                    answer = await session(options=options, emit=emit).run(self._admission, part)
+                    own = answer.usage
         except PromptTooLong as error:
             raise _too_long(question, error) from None
         except TooManyChoices as error:
             field = InvalidField(pointer="/choices", detail=str(error))
             raise InvalidQuestion(f"Send fewer choices. {error}", errors=[field]) from None
-        self._metrics.answered(answer)
+        self._metrics.answered(answer, own=own)
         return answer
+
+    def _options(self, question: Question) -> AnswerOptions:
+        defaults, minimum = self._defaults, question.min_confidence
+        return AnswerOptions(
+            mode=question.mode or defaults.mode,
+            reasoning_tokens=question.max_reasoning_tokens or defaults.max_reasoning_tokens,
+            debias=question.debias or defaults.debias,
+            min_confidence=defaults.min_confidence if minimum is None else minimum,
+        )
 
 
 def _too_long(question: Question, error: PromptTooLong) -> Exception:

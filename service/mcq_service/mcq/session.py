@@ -18,6 +18,7 @@ from mcq_service.api.mcq.schemas import (
 from mcq_service.engine import Tokens
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.decision import Selection, decide
+from mcq_service.mcq.escalation import TooUnsure
 from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
 from mcq_service.runtime.task_group import gather, task_group
@@ -40,12 +41,16 @@ _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How to answer a question: its own options, or the defaults. `reasoning_tokens` is a limit."""
+    """How to answer a question: its own options, or the defaults.
+
+    `reasoning_tokens` is a limit; `escalates` says whether another solver can be asked instead of abstaining.
+    """
 
     mode: Mode
     reasoning_tokens: int
     debias: Debias
     min_confidence: float
+    escalates: bool = False
 
 
 def debias_in(mode: Mode, debias: Debias) -> Debias:
@@ -58,7 +63,7 @@ def debias_in(mode: Mode, debias: Debias) -> Debias:
 
 @dataclass
 class Session:
-    """One question, and the state of its answer. `clock` is in seconds.
+    """One question, and the state of its answer. `clock` and `admitted`, when it began, are in seconds.
 
     `openings` are those of its request; `kept` keeps those of `prompts` after the answer, until it is closed.
     """
@@ -74,8 +79,8 @@ class Session:
     emit: Callable[[Decision | ReasoningDelta], None]
     openings: Openings
     kept: ExitStack
+    admitted: float
     tokens: Tokens = field(default_factory=Tokens)
-    admitted: float = 0.0
     choices: list[Option] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     opening_sizes: dict[Opening, int] = field(default_factory=dict)
@@ -91,9 +96,9 @@ class Session:
     async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
         """Answer, alone or as a part of a batch.
 
-        Raises PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
+        Raises PromptTooLong, TooManyChoices, EngineFailed, SchedulerError, or TooUnsure if the question may be
+        escalated.
         """
-        self.admitted = self.clock()
         self.choices = labelled(self.question.offered, self.texts)
         prompt = self.render(self._form)
         room = 0 if self._explains_separately else self._room
@@ -110,12 +115,14 @@ class Session:
         async with self.turn(admission, size, part) as slot:
             with answer_prompt.open(slot.share) as text:
                 slot.watch(text)
-                selection, decision, reasoning = await self._decide(text, slot.share)
-                label = self.labels[selection.best]
-                if explanation_prompt is None and self.options.mode == "explain":
-                    reasoning = await self.explain(text, label)
-                self.count(text.tokens)
-                self.begun = text.begun
+                try:
+                    selection, decision, reasoning = await self._decide(text, slot.share)
+                    label = self.labels[selection.best]
+                    if explanation_prompt is None and self.options.mode == "explain":
+                        reasoning = await self.explain(text, label)
+                finally:
+                    self.count(text.tokens)
+                    self.begun = text.begun
             if explanation_prompt is not None:
                 with explanation_prompt.open(slot.share) as text:
                     reasoning = await self.explain(text, label)
@@ -193,8 +200,14 @@ class Session:
             )
         self.answered = self.clock()
         decision = self._decision(selection)
-        self.emit(decision)
+        self.decided(decision)
         return selection, decision, reasoning
+
+    def decided(self, decision: Decision) -> None:
+        """Emit the decision. Raises TooUnsure instead if another solver can be asked."""
+        if decision.abstained and self.options.escalates:
+            raise TooUnsure(decision)
+        self.emit(decision)
 
     async def explain(self, text: Text, label: str) -> str:
         """Write the reasoning after the answer."""
@@ -288,21 +301,32 @@ class Session:
         with self.tracing.span("parse"):
             reasoning = parse(document(label, reasoning), labels).reasoning
 
-        def ms(until: float) -> float:
-            return round(1000 * (until - self.admitted), 3)
-
         return Answer(
             **decision.model_dump(),
             reasoning=reasoning,
             output=output(self.question.response_format, decision, reasoning),
-            usage=Usage(
-                prompt_tokens=self.tokens.prompt,
-                completion_tokens=self.tokens.completion,
-                cached_tokens=self.tokens.cached,
-            ),
-            timings=Timings(
-                queue_ms=ms(self.admitted if self.begun is None else self.begun),
-                answer_ms=ms(self.answered),
-                total_ms=ms(self.clock()),
-            ),
+            usage=self.usage,
+            timings=self.timings,
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens until now."""
+        return Usage(
+            prompt_tokens=self.tokens.prompt,
+            completion_tokens=self.tokens.completion,
+            cached_tokens=self.tokens.cached,
+        )
+
+    @property
+    def timings(self) -> Timings:
+        """The times until now."""
+
+        def ms(until: float) -> float:
+            return round(1000 * (until - self.admitted), 3)
+
+        return Timings(
+            queue_ms=ms(self.admitted if self.begun is None else self.begun),
+            answer_ms=ms(self.answered),
+            total_ms=ms(self.clock()),
         )

@@ -130,12 +130,13 @@ export class Result {
     this.#facts(answer);
   }
 
-  #facts({ timings, usage, model, trace_id: trace }) {
+  #facts({ timings, usage, model, escalation, trace_id: trace }) {
     const rows = [
       ["Time", `${time(timings.answer_ms)} to the answer, ${time(timings.total_ms)} in all, ${time(timings.queue_ms)} of it waiting`],
       ["Tokens", `${whole(usage.prompt_tokens)} read (${whole(usage.cached_tokens)} from the cache), ${whole(usage.completion_tokens)} written`],
       ["Model", model],
     ];
+    if (escalation) rows.push(["Asked first", `${escalation.first_model}, only ${percent(escalation.first_confidence)} confident`]);
     if (trace) rows.push(["Trace", this.#trace(trace)]);
     find("facts").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }

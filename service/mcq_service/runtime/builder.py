@@ -15,6 +15,7 @@ from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
+from mcq_service.mcq.escalation import Escalation
 from mcq_service.model_store.precision import best_float, has_torch
 from mcq_service.openai import Generation
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, ChatTemplate, Form
@@ -147,14 +148,17 @@ def local(
         scheduler = Scheduler(engine, observer=observe)
         texts = LocalTextEngine(scheduler, tokenizer)
         admission = Admission(admission_limits(settings))
+        escalation = build_escalation(settings)
 
         async def stop() -> None:
             await asyncio.to_thread(scheduler.stop)
             prepared.release()
+            if escalation is not None:
+                await escalation.close()
 
         mcq = build_mcq_service(
             texts, admission, settings, model=prepared.name,
-            calibration=calibration, metrics=metrics, tracing=tracing,
+            calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation,
         )  # fmt: skip
         return Backend(
             identity=identity_of(prepared, calibration.form),
@@ -200,6 +204,13 @@ def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tra
     """Build the backend for another server as the engine. Call it in the event loop's thread."""
     admission = Admission(admission_limits(settings))
     calibration = remote_calibration(settings.calibration)
+    escalation = build_escalation(settings)
+
+    async def stop() -> None:
+        await texts.close()
+        if escalation is not None:
+            await escalation.close()
+
     return Backend(
         identity=identity_of(RemoteModel(texts.model), calibration.form),
         typed_questions=TypedQuestions(
@@ -208,13 +219,13 @@ def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tra
         ),
         mcq=build_mcq_service(
             texts, admission, settings,
-            model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
+            model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation,
         ),
         admission=admission,
         selftest=build_selftest(texts, settings, tracing=tracing),
         engine=texts.name,
         alive=lambda: True,
-        stop=texts.close,
+        stop=stop,
     )  # fmt: skip
 
 
@@ -226,6 +237,17 @@ def admission_limits(settings: Settings) -> Limits:
         active_tokens=max(settings.max_active_tokens, settings.context_length),
         writers=settings.max_batch_size,
         deadline_seconds=settings.deadline_seconds,
+    )
+
+
+def build_escalation(settings: Settings) -> Escalation | None:
+    """Build the client of the solver that is asked instead of abstaining, if one is configured."""
+    if settings.escalation_endpoint is None:
+        return None
+    return Escalation(
+        settings.escalation_endpoint,
+        key_file=settings.escalation_api_key_file,
+        timeout_seconds=settings.deadline_seconds,
     )
 
 
@@ -242,6 +264,7 @@ def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -
 def build_mcq_service(
     texts: TextEngine, admission: Admission, settings: Settings,
     *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
+    escalation: Escalation | None = None,
 ) -> MCQService:  # fmt: skip
     """Build the multiple-choice use cases on an engine."""
     return MCQService(
@@ -257,4 +280,5 @@ def build_mcq_service(
         calibration=calibration,
         metrics=metrics,
         tracing=tracing,
+        escalation=escalation,
     )

@@ -34,7 +34,7 @@ class SelfTest:
 
     async def warm_up(self) -> None:
         """Read, score and write for the first time. Raises like `MCQService.answer`."""
-        await self._mcq.answer(WARM_UP)
+        await self._mcq.answer(WARM_UP, escalate=False)
 
     async def seconds(self) -> float:
         """Return how long the answer took, reusing a fresh outcome. Raises ProblemError without an answer."""
@@ -48,6 +48,6 @@ class SelfTest:
 
     async def _ask(self) -> float | ProblemError:
         try:
-            return (await self._mcq.answer(QUESTION)).timings.total_ms / 1000
+            return (await self._mcq.answer(QUESTION, escalate=False)).timings.total_ms / 1000
         except Exception as error:  # noqa: BLE001 - reused like an answer, or each probe would ask again
             return as_problem(error)

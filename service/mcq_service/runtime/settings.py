@@ -98,6 +98,14 @@ class Settings(BaseSettings):
     max_reasoning_tokens: int = Field(default=96, ge=1, le=MAX_REASONING_TOKENS)
     min_confidence: float = Field(default=0, ge=0, le=1, description="Below it, the service abstains.")
     debias: Debias = "prior"
+    escalation_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="The address of another solver, asked below MCQ_MIN_CONFIDENCE; unset: the service abstains.",
+    )
+    escalation_api_key_file: Path | None = Field(
+        default=None, description="A file with an API key for the other solver; unset: no key."
+    )
     calibration: Path | None = Field(default=None, description="A file that `calibrate` wrote.")
     context_length: int = Field(default=4096, ge=512, description="Tokens of prompt and answer together.")
     threads: int = Field(
@@ -118,7 +126,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "exam_file", "openai_endpoint",
-        "openai_model", "openai_api_key_file", "probe_port", "instruction_set", mode="before"
+        "openai_model", "openai_api_key_file", "probe_port", "instruction_set",
+        "escalation_endpoint", "escalation_api_key_file", mode="before"
     )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:

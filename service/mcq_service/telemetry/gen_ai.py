@@ -40,12 +40,13 @@ class GenAI:
             "client_token_usage", "Tokens of a request, by type.", _TOKENS, "gen_ai_token_type"
         )
 
-    def record_answer(self, answer: Answer) -> None:
-        """Record one answered question."""
+    def record_answer(self, answer: Answer, own: Usage) -> None:
+        """Record one answered question; `own` are the tokens of this replica's model."""
         timings = answer.timings
         # In mode reason the answer comes last.
         first = None if answer.mode == "reason" else timings.answer_ms / 1000
-        self.record(OPERATION, answer.model, answer.usage, seconds=timings.total_ms / 1000, first=first)
+        model = answer.escalation.first_model if answer.escalation else answer.model
+        self.record(OPERATION, model, own, seconds=timings.total_ms / 1000, first=first)
 
     def record(
         self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None

@@ -107,6 +107,19 @@ class Metrics:
             ["mode"],
             registry=self.registry,
         )
+        self._escalations = Counter(
+            "mcq_escalations",
+            "Questions handed to another solver, by outcome: answered, abstained or failed.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._escalation_confidence = Histogram(
+            "mcq_escalation_confidence",
+            "The confidence in escalated questions, of the first model and of the other solver.",
+            ["answerer"],
+            buckets=_SHARES,
+            registry=self.registry,
+        )
         self._labels = Counter("mcq_answers", "Answers, by letter.", ["label"], registry=self.registry)
         self._batch_size = Histogram(
             "mcq_batch_size", "Texts that were read in one step.", buckets=_BATCHES, registry=self.registry
@@ -151,8 +164,8 @@ class Metrics:
         self._step_tokens.inc(tokens)
         self._step_seconds.inc(seconds)
 
-    def answered(self, answer: Answer) -> None:
-        """Count one answered question."""
+    def answered(self, answer: Answer, *, own: Usage) -> None:
+        """Count one answered question. `own` are the tokens of this replica's model, without another solver's."""
         exemplar = _exemplar(answer.trace_id)
         mode, timings = answer.mode, answer.timings
         self._requests.labels(mode, "abstained" if answer.abstained else "answered").inc()
@@ -164,8 +177,19 @@ class Metrics:
         elif answer.answer is not None:
             label = answer.answer.label
             self._labels.labels(label if len(label) == 1 else "other").inc()
-        self._count_tokens(answer.usage)
-        self._gen_ai.record_answer(answer)
+        self._count_tokens(own)
+        self._gen_ai.record_answer(answer, own)
+
+    def escalated(self, answer: Answer) -> None:
+        """Count one question that another solver answered, or abstained from."""
+        assert answer.escalation is not None
+        self._escalations.labels("abstained" if answer.abstained else "answered").inc()
+        self._escalation_confidence.labels("first").observe(answer.escalation.first_confidence)
+        self._escalation_confidence.labels("other").observe(answer.confidence)
+
+    def escalation_failed(self) -> None:
+        """Count one question that the other solver gave no answer to."""
+        self._escalations.labels("failed").inc()
 
     def completed(
         self, *, mode: str, operation: str, model: str, tokens: Usage, seconds: float, first: float | None

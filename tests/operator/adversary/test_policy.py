@@ -55,6 +55,10 @@ def engine(endpoint: str, **more: Any) -> dict[str, Any]:
     return {"engine": {"type": "OpenAI", "openai": {"endpoint": endpoint, **more}}}
 
 
+def escalation(key: dict[str, str]) -> dict[str, Any]:
+    return {"answering": {"escalateTo": {"solverRef": {"name": "large"}, "apiKeySecretRef": key}}}
+
+
 def ingress(host: str = "mcq.example.com", **more: Any) -> dict[str, Any]:
     return {"ingress": {"enabled": True, "host": host, **more}}
 
@@ -120,6 +124,8 @@ CASES = [
     Case({"auth": {"apiKeysSecretRef": ref("mcq-keys")}}),
     Case({"auth": {"apiKeysSecretRef": ref("clients2")}}, "clients2", "secrets"),
     Case(engine(VLLM, apiKeySecretRef=ref("db", key="password")), "db", "secrets"),
+    Case(escalation(ref("clients", key="token"))),
+    Case(escalation(ref("db", key="password")), "db", "secrets"),
     Case({"model": {"uri": "hf://Qwen/a", "credentialsSecretRef": ref("db")}}, "db", "secrets"),
     Case({"imagePullSecrets": [ref("mcq-a"), ref("db"), ref("web")]}, "db, web", "secrets"),
     Case({"storage": {"backup": {"uri": S3, "credentialsSecretRef": ref("db")}}}, "db", "secrets"),

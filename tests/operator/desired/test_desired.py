@@ -108,6 +108,10 @@ CASES: dict[str, dict[str, Any]] = {
         "answering": {
             "defaultMode": "reason",
             "maxReasoningTokens": 48,
+            "escalateTo": {
+                "solverRef": {"name": "large"},
+                "apiKeySecretRef": {"name": "large", "key": "token"},
+            },
             "minConfidence": 0.4,
             "debias": "rotations",
         },

@@ -61,8 +61,17 @@ class Timings(BaseModel):
     total_ms: float
 
 
+class Escalation(BaseModel):
+    """The model that was asked before another solver."""
+
+    first_model: str
+    first_confidence: float
+
+
 class Answer(Decision):
     """The event `done`. The raw document has every field."""
+
+    escalation: Escalation | None = None
 
     timings: Timings
     raw: dict[str, Any]

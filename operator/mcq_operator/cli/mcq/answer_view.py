@@ -50,4 +50,10 @@ def _write_decision(decision: Decision, choices: Sequence[str]) -> None:
 def _summary(answer: Answer) -> str:
     timings = answer.timings
     seconds = f"{timings.answer_ms / 1000:.2f} s to the answer, {timings.total_ms / 1000:.2f} s in all"
-    return f"{one_line(answer.model)}, {seconds}"
+    first = answer.escalation
+    asked = (
+        f"; asked first: {one_line(first.first_model)}, {first.first_confidence:.1%} confident"
+        if first
+        else ""
+    )
+    return f"{one_line(answer.model)}, {seconds}{asked}"

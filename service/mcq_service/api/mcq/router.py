@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from mcq_service.api.http import validation
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.mcq import answer_events
-from mcq_service.api.mcq.schemas import Answer, AnswerRequest, Batch, MalformedQuestion, Results
-from mcq_service.api.problems import MEDIA_TYPE, Problem
+from mcq_service.api.mcq.schemas import (
+    NO_ESCALATION,
+    Answer,
+    AnswerRequest,
+    Batch,
+    MalformedQuestion,
+    Results,
+)
+from mcq_service.api.problems import MEDIA_TYPE, InvalidQuestion, Problem
 from mcq_service.mcq import MCQService
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
@@ -42,22 +49,40 @@ def current_mcq_service(request: Request) -> MCQService:
 MCQServiceDep = Annotated[MCQService, Depends(current_mcq_service)]
 
 
+def may_escalate(
+    escalation: Annotated[
+        str | None,
+        Header(alias=NO_ESCALATION[0], description="none: abstain instead of asking another solver."),
+    ] = None,
+) -> bool:
+    """Return whether another solver may be asked. Raises InvalidQuestion for an unknown value of the header."""
+    name, value = NO_ESCALATION
+    if escalation not in {None, value}:
+        raise InvalidQuestion(f"Send {value} in the header {name}, or leave the header out.")
+    return escalation is None
+
+
+MayEscalate = Annotated[bool, Depends(may_escalate)]
+
+
 @router.post("/mcq/answer", responses={200: answer_events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
-async def answer(request: Request, question: AnswerRequest, mcq: MCQServiceDep) -> Answer | Response:
+async def answer(
+    request: Request, question: AnswerRequest, mcq: MCQServiceDep, escalate: MayEscalate
+) -> Answer | Response:
     """Answer one multiple-choice question."""
     request.state.mode = question.mode or mcq.defaults.mode
     if question.stream or answer_events.accepts_events_only(request):
-        return await answer_events.answer_stream(request, mcq.stream(question))
-    return await cancel_on_disconnect(request, mcq.answer(question))
+        return await answer_events.answer_stream(request, mcq.stream(question, escalate=escalate))
+    return await cancel_on_disconnect(request, mcq.answer(question, escalate=escalate))
 
 
 @router.post("/mcq/answers", responses=PROBLEMS, response_model=Results)
-async def answers(request: Request, batch: Batch, mcq: MCQServiceDep) -> Response:
+async def answers(request: Request, batch: Batch, mcq: MCQServiceDep, escalate: MayEscalate) -> Response:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
     questions = [
         validation.from_pydantic(each.errors, each.value) if isinstance(each, MalformedQuestion) else each
         for each in batch.items
     ]
-    results = await cancel_on_disconnect(request, mcq.answers(questions))
+    results = await cancel_on_disconnect(request, mcq.answers(questions, escalate=escalate))
     # Serialised here: FastAPI would go through the results three times on the event loop.
     return Response(await asyncio.to_thread(results.model_dump_json), media_type="application/json")

@@ -43,6 +43,8 @@ Language = Literal[
 ]  # fmt: skip
 ResponseFormat = Literal["json", "text", "yaml"]
 MAX_BATCH = 256
+NO_ESCALATION = ("MCQ-Escalation", "none")
+"""The header with which no other solver is asked."""
 NONE_OF_THESE = "None of these"
 SELECT_ALL_IN_MODE_REASON = "select all works in the modes answer and explain: send one of them as mode"
 
@@ -390,6 +392,15 @@ class NoneOfThese(BaseModel):
     )
 
 
+class Escalated(BaseModel):
+    """Why another solver answered: the model that was asked first, and how sure it was."""
+
+    answered_by: str = Field(description="The address of the solver that answered; `model` is its model.")
+    first_model: str = Field(description="The model that was asked first.")
+    first_label: str | None = Field(description="Its most probable label; null with select all.")
+    first_confidence: float = Field(ge=0, le=1, description="Its confidence, below the requested minimum.")
+
+
 class LabelProbability(BaseModel):
     """The probability of one choice, according to the model."""
 
@@ -403,6 +414,14 @@ class Usage(BaseModel):
     prompt_tokens: int = Field(description="Tokens of the whole prompt.")
     completion_tokens: int = Field(description="Tokens that the model chose itself.")
     cached_tokens: int = Field(description="Prompt tokens that came from the prefix cache.")
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the tokens of both."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+        )
 
 
 class Timings(BaseModel):
@@ -436,6 +455,9 @@ class Decision(BaseModel):
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
     none_of_these: NoneOfThese | None = Field(
         default=None, exclude_if=_is_none, description="Absent unless the question asked for it."
+    )
+    escalation: Escalated | None = Field(
+        default=None, exclude_if=_is_none, description="Absent unless another solver answered."
     )
     trace_id: str | None = Field(description="The request's trace, if it is traced.")
 

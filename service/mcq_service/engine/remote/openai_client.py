@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
-from opentelemetry import propagate
 from pydantic import BaseModel, ValidationError
 
 from mcq_service.engine.errors import EngineBusy, EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.remote.server_connection import KeyUnreadable, ServerConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=BaseModel)
 
-CONNECT_SECONDS = 5.0
-_ATTEMPTS = 2
-# No part of a response arrived: the server did not start one, or closed an idle connection as the request was sent.
-_UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
 _TOO_LONG = re.compile(r"context|too long|max_model_len")
 _MESSAGE_CHARACTERS = 300
 _EVENT = "data:"
@@ -110,13 +106,9 @@ class OpenAIClient:
         Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`.
         """
         base = endpoint.rstrip("/").removesuffix("/v1")
-        self.name = str(httpx2.URL(base).copy_with(username=None, password=None, query=None))
-        self._http = httpx2.AsyncClient(
-            base_url=f"{base}/v1",
-            timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=None),  # admission bounds the requests
-        )
-        self._key_file = key_file
+        # Without a bound on the connections: admission bounds the requests.
+        self._server = ServerConnection(base, key_file=key_file, timeout_seconds=timeout_seconds)
+        self.name = self._server.name
 
     async def models(self) -> list[str]:
         """Return the names of the models that the server has. Raises EngineFailed."""
@@ -144,41 +136,25 @@ class OpenAIClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._server.close()
 
     @asynccontextmanager
     async def _send(
         self, method: str, path: str, body: dict[str, Any] | None
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request; yield the response if its status is 200, raise otherwise."""
-        response = await self._respond(method, path, body)
+        try:
+            response = await self._server.send(method, f"/v1{path}", body)
+        except httpx2.HTTPError as error:
+            raise self._failed(error) from error
+        except KeyUnreadable as error:
+            raise EngineFailed(f"The engine's API key can't be read: {error}.") from error
         try:
             if response.status_code != httpx2.codes.OK:
                 raise await self._refusal(response)
             yield response
         finally:
             await response.aclose()
-
-    async def _respond(self, method: str, path: str, body: dict[str, Any] | None) -> httpx2.Response:
-        for attempt in range(1, _ATTEMPTS + 1):
-            request = self._http.build_request(method, path, json=body, headers=self._headers())
-            try:
-                return await self._http.send(request, stream=True)
-            except httpx2.HTTPError as error:
-                if attempt == _ATTEMPTS or not isinstance(error, _UNANSWERED):
-                    raise self._failed(error) from error
-        raise AssertionError
-
-    def _headers(self) -> dict[str, str]:
-        """Return the key and the current trace as headers."""
-        headers: dict[str, str] = {}
-        propagate.inject(headers)
-        if self._key_file is None:
-            return headers
-        try:
-            return {**headers, "Authorization": f"Bearer {self._key_file.read_text().strip()}"}
-        except OSError as error:
-            raise EngineFailed(f"The engine's API key can't be read: {error.strerror}.") from error
 
     async def _read(self, response: httpx2.Response, schema: type[T]) -> T:
         try:

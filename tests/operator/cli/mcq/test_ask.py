@@ -49,6 +49,20 @@ async def test_mode_answer_has_no_reasoning(commands: Commands) -> None:
     assert done == (0, f"{decision}\n\n{summary}", "")
 
 
+async def test_the_summary_names_the_model_that_was_asked_first(commands: Commands) -> None:
+    """Another solver answered."""
+    escalation = {
+        "answered_by": "http://large",
+        "first_model": "small",
+        "first_label": "A",
+        "first_confidence": 0.41,
+    }
+    events = [*EXPLAINED[:-1], ("done", {**DONE, "escalation": escalation})]
+    async with service(*events) as (_, url):
+        done = await commands.mcq("ask", "--url", url, *QUESTION)
+    assert done.stdout.endswith("1.50 s in all; asked first: small, 41.0% confident\n")
+
+
 async def test_the_reasoning_is_written_as_it_comes(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:

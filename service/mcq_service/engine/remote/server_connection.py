@@ -1,0 +1,71 @@
+"""HTTP connections to another server: its API key, the current trace, and a second attempt if no response came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from opentelemetry import propagate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CONNECT_SECONDS = 5.0
+_ATTEMPTS = 2
+# No part of a response arrived: the server did not start one, or closed an idle connection as the request was sent.
+_UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
+
+
+class KeyUnreadable(Exception):
+    """The file with the server's API key can't be read; the message is the system's."""
+
+
+class ServerConnection:
+    """One server."""
+
+    def __init__(
+        self, base: str, *, key_file: Path | None, timeout_seconds: float, at_once: int | None = None
+    ) -> None:
+        """Prepare for requests to paths below `base`, at most `at_once` at the same time.
+
+        Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`, and a
+        request may wait as long for its turn.
+        """
+        self.name = str(httpx2.URL(base).copy_with(username=None, password=None, query=None))
+        self._http = httpx2.AsyncClient(
+            base_url=base,
+            timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=at_once),
+        )
+        self._key_file = key_file
+
+    async def send(
+        self, method: str, path: str, body: dict[str, Any] | None, headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """Return the response before its body is read. Raises httpx2.HTTPError or KeyUnreadable."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            request = self._http.build_request(
+                method, path, json=body, headers={**(headers or {}), **self._headers()}
+            )
+            try:
+                return await self._http.send(request, stream=True)
+            except _UNANSWERED:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def _headers(self) -> dict[str, str]:
+        """Return the key and the current trace as headers."""
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        if self._key_file is None:
+            return headers
+        try:
+            return {**headers, "Authorization": f"Bearer {self._key_file.read_text().strip()}"}
+        except OSError as error:
+            raise KeyUnreadable(error.strerror) from error

@@ -1,0 +1,127 @@
+"""Ask the model here first, and another solver if its confidence is below the minimum."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mcq_service.api.mcq.schemas import Answer, Decision, Escalated, ReasoningDelta
+from mcq_service.mcq.escalation import EscalationFailed, TooUnsure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcq_service.api.mcq.schemas import Question, Timings, Usage
+    from mcq_service.mcq.escalation import Escalation
+    from mcq_service.mcq.session import AnswerOptions, Session
+    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.telemetry import Metrics, Tracing
+
+    Event = Decision | ReasoningDelta | Answer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Two models, one after the other."""
+
+    escalation: Escalation
+    metrics: Metrics
+    tracing: Tracing
+
+    async def answer(
+        self, session: Callable[..., Session], options: AnswerOptions, emit: Callable[[Event], None],
+        admission: Admission, part: LanePart | None,
+    ) -> tuple[Answer, Usage]:  # fmt: skip
+        """Return the answer, and the tokens of this replica's own model; `session` begins to answer the question.
+
+        The session ends before the other solver is asked, so that its memory is free for other questions. If the other
+        solver gives no answer, the question is read again, and the service abstains.
+        """
+        first = session(options=replace(options, escalates=True), emit=_from_decision_on(emit))
+        try:
+            answer = await first.run(admission, part)
+        except TooUnsure as unsure:
+            decision = unsure.decision
+        else:
+            return answer, answer.usage
+        try:
+            with self.tracing.span("escalate", **{"server.address": self.escalation.name}):
+                answer = await self.escalation.answer(_with_options(first.question, options))
+        except EscalationFailed as error:
+            _log.warning("%s", error)
+            self.metrics.escalation_failed()
+            answer = await session(options=options, emit=emit).run(admission, part)
+            usage = first.usage + answer.usage
+            return answer.model_copy(update={"usage": usage}), usage
+        answer = escalated(
+            answer, first=decision, by=self.escalation.name, usage=first.usage, timings=first.timings
+        )
+        self.metrics.escalated(answer)
+        for event in _events(answer):
+            emit(event)
+        return answer, first.usage
+
+
+def escalated(answer: Answer, *, first: Decision, by: str, usage: Usage, timings: Timings) -> Answer:
+    """Return the other solver's answer as the one to the client's question.
+
+    `first` is the decision that was too unsure, `by` the other solver; `usage` and `timings` are those until now, with
+    the first model's tokens.
+    """
+    after = answer.timings.total_ms - answer.timings.answer_ms
+    best = max(first.probabilities, key=lambda each: each.probability)
+    return answer.model_copy(
+        update={
+            "id": first.id,
+            "trace_id": first.trace_id,
+            "escalation": Escalated(
+                answered_by=by,
+                first_model=first.model,
+                first_label=best.label if first.selected is None else None,
+                first_confidence=first.confidence,
+            ),
+            "usage": usage + answer.usage,
+            "timings": timings.model_copy(update={"answer_ms": round(max(0.0, timings.total_ms - after), 3)}),
+        }
+    )
+
+
+def _with_options(question: Question, options: AnswerOptions) -> Question:
+    """Return the question with the options that this service would use, except for its own model's debiasing."""
+    return question.model_copy(
+        update={
+            "mode": options.mode,
+            "max_reasoning_tokens": options.reasoning_tokens,
+            "min_confidence": options.min_confidence,
+        }
+    )
+
+
+def _from_decision_on(emit: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Hold the reasoning back until the decision: another solver may answer with another reasoning."""
+    held: list[Event] | None = []
+
+    def emit_held(event: Event) -> None:
+        nonlocal held
+        if held is None:
+            emit(event)
+            return
+        held.append(event)
+        if isinstance(event, Decision):
+            for each in held:
+                emit(each)
+            held = None
+
+    return emit_held
+
+
+def _events(answer: Answer) -> list[Event]:
+    """Return the events before the answer itself, in the order of its mode."""
+    decision = Decision.model_validate(answer.model_dump(include=set(Decision.model_fields)))
+    if answer.reasoning is None:
+        return [decision]
+    reasoning = ReasoningDelta(delta=answer.reasoning)
+    return [reasoning, decision] if answer.mode == "reason" else [decision, reasoning]

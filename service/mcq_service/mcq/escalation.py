@@ -1,0 +1,71 @@
+"""The client of the solver that answers the questions which the model here is not sure enough of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx2
+from pydantic import ValidationError
+
+from mcq_service.api.mcq.schemas import NO_ESCALATION, Answer
+from mcq_service.engine.remote.server_connection import KeyUnreadable, ServerConnection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mcq_service.api.mcq.schemas import Decision, Question
+
+MAX_AT_ONCE = 16
+"""Questions that one replica has at the other solver. Further ones wait, until their deadlines."""
+
+
+class TooUnsure(Exception):
+    """The confidence is below the minimum; raised only by a session whose question may be escalated."""
+
+    def __init__(self, decision: Decision) -> None:
+        """Keep the decision, an abstention."""
+        super().__init__(decision.confidence)
+        self.decision = decision
+
+
+class EscalationFailed(Exception):
+    """The other solver gave no answer; the message says why, without the question."""
+
+
+class Escalation:
+    """A client of the other solver."""
+
+    def __init__(self, endpoint: str, *, key_file: Path | None, timeout_seconds: float) -> None:
+        """Prepare a client for the solver at `endpoint`; it may be silent for `timeout_seconds`."""
+        self._server = ServerConnection(
+            endpoint.rstrip("/"), key_file=key_file, timeout_seconds=timeout_seconds, at_once=MAX_AT_ONCE
+        )
+        self.name = self._server.name
+
+    async def answer(self, question: Question) -> Answer:
+        """Ask the other solver, which answers by itself: it does not escalate. Raises EscalationFailed."""
+        body = question.model_dump(mode="json", exclude_none=True, exclude={"stream"})
+        try:
+            response = await self._server.send("POST", "/api/v1/mcq/answer", body, dict([NO_ESCALATION]))
+            try:
+                content = await response.aread()
+            finally:
+                await response.aclose()
+        except httpx2.HTTPError as error:
+            raise EscalationFailed(f"{self.name} does not answer: {type(error).__name__}.") from error
+        except KeyUnreadable as error:
+            raise EscalationFailed(f"The API key for {self.name} can't be read: {error}.") from error
+        if response.status_code != httpx2.codes.OK:
+            raise EscalationFailed(f"{self.name} answers with status {response.status_code}.")
+        try:
+            answer = Answer.model_validate_json(content)
+        except ValidationError:
+            # Without the cause: it quotes the answer.
+            raise EscalationFailed(f"{self.name} does not answer as a solver does.") from None
+        if len(answer.probabilities) != len(question.offered):
+            raise EscalationFailed(f"{self.name} answers another question.")
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._server.close()
