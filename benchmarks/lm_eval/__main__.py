@@ -20,7 +20,7 @@ import httpx2
 import yaml
 
 from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
-from mcq_service.prompts import Form, answer_form, render
+from mcq_service.prompts import CHATML, Form, render
 
 TASK = "mcq_exam"
 TIMEOUT_SECONDS = 900
@@ -94,7 +94,7 @@ def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path
 def _form(url: str) -> Form:
     """Return the prompt form that the service uses."""
     service = httpx2.get(f"{url}/api/v1/service").raise_for_status().json()
-    return answer_form(service["identity"]["prompt_digest"])
+    return CHATML.answer_form(service["identity"]["prompt_digest"])
 
 
 def _harness(arguments: argparse.Namespace, tasks: Path, scratch: Path) -> list[int]:

@@ -24,7 +24,6 @@ from mcq_eval.verdict import Limits
 from mcq_service.mcq.calibration_files import FILE_NAME, CalibrationUnusable, write_calibration
 from mcq_service.model_store import ModelRef, ModelStoreError, PreparedModel, Store
 from mcq_service.model_store.progress_display import report_error, show_progress
-from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:
     import argparse
@@ -56,8 +55,8 @@ async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Setti
     # The fit needs uncalibrated scores, so the configured calibration, perhaps of another prompt, is left out.
     configured = settings().model_copy(update={"calibration": None})
     prepared = _prepare(configured)
-    async with load_in_process(prepared, configured, forms=ANSWER_FORMS.values()) as ready:
-        stored, fit = await runner.calibrate(ready.mcq, spec, prepared, stream=sys.stderr)
+    async with load_in_process(prepared, configured, every_form=True) as ready:
+        stored, fit = await runner.calibrate(ready.mcq, spec, prepared, ready.forms, stream=sys.stderr)
     path = arguments.output or prepared.path / FILE_NAME
     # Write before printing: the fit took long, and a reader that has left would end the command.
     write_calibration(stored, path)

@@ -23,12 +23,13 @@ from mcq_service.api.mcq.schemas import (
 )
 from mcq_service.api.problems import Problem
 from mcq_service.model_store import PreparedModel
+from mcq_service.prompts import CHATML
 from mcq_service.runtime.builder import identity_of
 
 PREPARED = PreparedModel(
     path=Path("/none"), uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
 )
-IDENTITY = identity_of(PREPARED)
+IDENTITY = identity_of(PREPARED, CHATML.answer_first)
 COUNT = 40
 
 

@@ -17,7 +17,7 @@ from mcq_eval.metrics import calibration_error, outcomes
 from mcq_eval.metrics.outcomes import Outcome
 from mcq_service.mcq.calibration import ChoicesCalibration
 from mcq_service.mcq.decision import rotations, softmax
-from mcq_service.prompts import ANSWER_FORMS
+from mcq_service.prompts import CHATML
 
 PRIOR = {"A": 0.1, "B": 0.6, "C": 0.1, "D": 0.2}
 
@@ -182,8 +182,8 @@ def test_the_form_with_the_most_likely_right_answers_is_taken() -> None:
 
 
 def test_the_calibration_belongs_to_the_form_of_the_questions() -> None:
-    form = [*ANSWER_FORMS.values()][-1]
-    assert fit_calibration(scored_questions(20), form.digest).calibration.form == form
+    form = [*CHATML.answering.values()][-1]
+    assert fit_calibration(scored_questions(20), form.digest).calibration.prompt_digest == form.digest
 
 
 def test_too_few_questions_are_refused() -> None:

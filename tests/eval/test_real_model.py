@@ -13,6 +13,7 @@ from tests.eval.files import exam_file
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_service.mcq.calibration_files import calibration_for
 from mcq_service.model_store import PreparedModel
+from mcq_service.prompts import CHATML
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def test_a_fitted_calibration_belongs_to_the_model(
     done = command("calibrate", str(exam), "--limit", "10", "--output", str(path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(path)
-    calibration = calibration_for(prepared_model, explicit=path)
+    calibration = calibration_for(prepared_model, CHATML, explicit=path)
     assert set(calibration.choices[4].prior) == set("ABCD")
     assert len(read_exams([exam]).select("calibration")) >= 10
 

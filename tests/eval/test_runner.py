@@ -20,7 +20,7 @@ from mcq_service.api.mcq.schemas import Question, Usage
 from mcq_service.engine import Tokens
 from mcq_service.mcq import LabelScores
 from mcq_service.mcq.decision import rotations
-from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
+from mcq_service.prompts import CHATML, Form
 
 
 async def test_every_question_is_asked_once_in_mode_answer_with_the_options(exam: Path) -> None:
@@ -175,11 +175,11 @@ class Biased:
     """Know part of the truth and score the letter B too high; know little in a chat's form."""
 
     async def score_labels(
-        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
+        self, question: Question, *, rotation: int = 0, form: Form = CHATML.answer_first
     ) -> LabelScores:
         order = rotations(3)[rotation]
         number = int(question.question.split()[-1].strip("?"))
-        knows = number % 4 != 0 and (form != ANSWER_FIRST or number % 4 == 1)
+        knows = number % 4 != 0 and (form != CHATML.answer_first or number % 4 == 1)
         scores = [0.0] * 3
         for letter, choice in enumerate(order):
             scores[choice] = 2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
@@ -189,18 +189,18 @@ class Biased:
 
 async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path) -> None:
     spec = ExamSpec(read_exams([exam]), "calibration")
-    stored, fit = await runner.calibrate(Biased(), spec, PREPARED, stream=io.StringIO())
+    stored, fit = await runner.calibrate(Biased(), spec, PREPARED, CHATML, stream=io.StringIO())
     half = [each for each in read_exams([exam]).questions if each.half == "calibration"]
     assert stored.fitted_on.questions == len(fit.raw) == len(half) < COUNT
     assert stored.choices[3].prior["B"] == pytest.approx(math.e / (math.e + 2))
     assert stored.model_digest == "sha256:me"
-    assert stored.form != ANSWER_FIRST
+    assert stored.prompt_digest != CHATML.answer_first.digest
     text = io.StringIO()
     print_fit(fit, text)
     output = text.getvalue()
     assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in output
     trials = [line for line in output.splitlines() if "│" in line and "prompts" not in line]
-    assert all(any(name in line for line in trials) for name in [*ANSWER_FORMS, "all rotations"])
+    assert all(any(name in line for line in trials) for name in [*CHATML.answering, "all rotations"])
     assert (
         sum("* " in line for line in trials) == 2
     )  # one for the form, and one for the plan of three choices

@@ -22,7 +22,7 @@ from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.escalation import Escalation
 from mcq_service.openai import Generation
-from mcq_service.prompts import ChatTemplate, Prompt
+from mcq_service.prompts import CHATML, ChatTemplate, Prompt
 from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
 from mcq_service.runtime.lifecycle import Lifecycle
 from mcq_service.runtime.selftest import SelfTest
@@ -32,7 +32,7 @@ from mcq_service.yaml_output import Line
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"
-IDENTITY = identity_of(RemoteModel("fake/model"))
+IDENTITY = identity_of(RemoteModel("fake/model"), CHATML.answer_first)
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
@@ -299,6 +299,7 @@ class Replica:
                 admission=self.admission,
                 selftest=SelfTest(self.mcq),
                 engine="fake",
+                forms=CHATML,
                 alive=lambda: self.alive,
                 stop=_nothing,
             )

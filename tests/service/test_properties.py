@@ -15,14 +15,14 @@ from tests.service.fakes import ANSWER, Replica
 from mcq_service.api.mcq.schemas import Mode, Option, Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
-from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, render
+from mcq_service.prompts import CHATML, Form, render
 from mcq_service.yaml_output import Line, Parsed, document, parse
 from mcq_service.yaml_output.document import quoted
 from mcq_service.yaml_output.line import MAX_CHARACTERS
 
 bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]
-FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
+FORMS = [*CHATML.answering.values(), CHATML.reasoning_first]
 YAML_WORDS = [
     '"',
     "\\",

@@ -13,18 +13,18 @@ from mcq_eval.runner.service_client import PATIENCE_SECONDS
 from mcq_service.api.error_mapping import EXPECTED
 from mcq_service.api.mcq.schemas import Results
 from mcq_service.mcq.decision import rotations
-from mcq_service.prompts import ANSWER_FIRST, Form
 from mcq_service.runtime import builder
 from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from mcq_eval.dataset.exam_file import ExamQuestion
     from mcq_service.api.mcq.schemas import Question
     from mcq_service.mcq import LabelScores
     from mcq_service.model_store import PreparedModel
+    from mcq_service.prompts import Form
     from mcq_service.runtime.builder import Backend
     from mcq_service.runtime.settings import Settings
 
@@ -59,23 +59,23 @@ class Answerer(Protocol):
 class Scorer(Protocol):
     """Gives a model's own scores."""
 
-    async def score_labels(
-        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
-    ) -> LabelScores:
+    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> LabelScores:
         """Score the choices, rotated by `rotation` places; see MCQService."""
 
 
 @asynccontextmanager
 async def load_in_process(
-    prepared: PreparedModel, settings: Settings, *, forms: Iterable[Form] = ()
+    prepared: PreparedModel, settings: Settings, *, every_form: bool = False
 ) -> AsyncIterator[Backend]:
     """Load the prepared model into this process as the service does, with a longer deadline.
 
-    The prefixes of `forms` are cached, too.
+    With `every_form` the prefixes of all its forms are cached.
     """
     patient = settings.model_copy(update={"deadline_seconds": PATIENCE_SECONDS})
     build = await asyncio.to_thread(
-        lambda: builder.local(prepared, patient, metrics=Metrics(), tracing=Tracing({}), forms=forms)
+        lambda: builder.local(
+            prepared, patient, metrics=Metrics(), tracing=Tracing({}), every_form=every_form
+        )
     )
     backend = build()
     try:

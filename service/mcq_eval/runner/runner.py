@@ -14,7 +14,6 @@ from mcq_eval.report.rows import Failure, Row
 from mcq_eval.runner.answerers import ALONE, answer_all, score_all
 from mcq_eval.runner.question_counter import count_progress
 from mcq_service.mcq.calibration import FittedOn, StoredCalibration
-from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.schemas import Answer, Debias, Result
     from mcq_service.api.service.schemas import Identity
     from mcq_service.model_store import PreparedModel
+    from mcq_service.prompts import Forms
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -130,7 +130,7 @@ def _row(question: ExamQuestion, answer: Answer) -> Row:
 
 
 async def calibrate(
-    scorer: Scorer, spec: ExamSpec, prepared: PreparedModel, *, stream: TextIO,
+    scorer: Scorer, spec: ExamSpec, prepared: PreparedModel, forms: Forms, *, stream: TextIO,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[StoredCalibration, Fit]:  # fmt: skip
     """Score every question in every form, then in all rotations in the best form, and fit. Raises ExamError.
@@ -138,15 +138,15 @@ async def calibrate(
     Write progress to `stream`.
     """
     questions = spec.questions
-    with count_progress("scored", len(questions) * len(ANSWER_FORMS), stream) as advance:
+    with count_progress("scored", len(questions) * len(forms.answering), stream) as advance:
         scored = {
             name: await score_all(scorer, questions, form, rotate=False, advance=advance)
-            for name, form in ANSWER_FORMS.items()
+            for name, form in forms.answering.items()
         }
     best, trials = best_form(scored)
     with count_progress("scored in all rotations", len(questions), stream) as advance:
-        rotated = await score_all(scorer, questions, ANSWER_FORMS[best], rotate=True, advance=advance)
-    fit = fit_calibration(rotated, ANSWER_FORMS[best].digest)
+        rotated = await score_all(scorer, questions, forms.answering[best], rotate=True, advance=advance)
+    fit = fit_calibration(rotated, forms.answering[best].digest)
     stored = StoredCalibration(
         **fit.calibration.model_dump(),
         model_uri=prepared.uri,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from itertools import product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
@@ -68,6 +69,13 @@ class Tokenizer:
         if missing := set(ascii_uppercase) - self.label_tokens.keys():
             raise ValueError(f"The tokenizer has no single token for {min(missing)} after a space.")
 
+    @cached_property
+    def beginning(self) -> str:
+        """The control tokens that the model expects at the beginning of a text; empty for many models."""
+        encoding = self._trusted.encode("A", add_special_tokens=True)
+        before = encoding.ids[: encoding.special_tokens_mask.index(0)]
+        return self.decode(before) if before else ""
+
     @property
     def definition(self) -> str:
         """The tokenizer as JSON, as in tokenizer.json."""
@@ -92,6 +100,11 @@ class Tokenizer:
     def encode_trusted(self, text: str) -> list[int]:
         """Encode our own text: `<|im_end|>` ends a turn."""
         return _encode(self._trusted, text)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Encode a whole text, with the model's control tokens at its beginning unless it has them already."""
+        beginning = "" if text.startswith(self.beginning) else self.beginning
+        return self.encode_trusted(f"{beginning}{text}")
 
     def encode_untrusted(self, text: str) -> list[int]:
         """Encode a client's text: `<|im_end|>` is plain characters."""

@@ -12,11 +12,10 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from mcq_service.mcq.decision import mean_by_choice, rotations, softmax
 from mcq_service.model_store import Precision
-from mcq_service.prompts import ANSWER_FIRST, Form, answer_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,27 +70,13 @@ class ChoicesCalibration(BaseModel):
 class Calibration(BaseModel):
     """The calibration of a model's scores, by number of choices. Other numbers of choices are not calibrated.
 
-    It holds only for prompts of the form with `prompt_digest`.
+    It holds only for prompts of the form with `prompt_digest`; None is the model's default form.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    prompt_digest: str = ANSWER_FIRST.digest
+    prompt_digest: str | None = None
     choices: dict[int, ChoicesCalibration] = {}
-
-    @field_validator("prompt_digest")
-    @classmethod
-    def _check_prompt_digest(cls, digest: str) -> str:
-        try:
-            answer_form(digest)
-        except KeyError:
-            raise ValueError(f"this release has no prompt {digest}") from None
-        return digest
-
-    @property
-    def form(self) -> Form:
-        """The form of the prompt that asks for a letter."""
-        return answer_form(self.prompt_digest)
 
     def apply(self, log_probabilities: Sequence[float], labels: Sequence[str]) -> list[float]:
         """Return the probabilities of the choices with these `labels`; they sum to 1.
@@ -156,6 +141,7 @@ class StoredCalibration(Calibration):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     format: Literal[2] = 2
+    prompt_digest: str
     model_uri: str
     model_digest: str
     precision: Precision

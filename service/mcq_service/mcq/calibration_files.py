@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from mcq_service.mcq.calibration import Calibration, StoredCalibration
+from mcq_service.prompts import CHATML
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcq_service.model_store import PreparedModel
+    from mcq_service.prompts import Forms
 
 FILE_NAME = "calibration.json"
 _RUN_AGAIN = "Run `python -m mcq_service calibrate` again."
@@ -27,23 +29,25 @@ class CalibrationUnusable(Exception):
     """The named file can't be read, or belongs to another model; the message says which."""
 
 
-def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) -> Calibration:
+def calibration_for(prepared: PreparedModel, forms: Forms, *, explicit: Path | None = None) -> Calibration:
     """Return the model's calibration: the named file, else the one beside the model, else a shipped one, else none.
 
-    Each must belong to exactly these weights. A shipped one for the same precision comes first. One for another
-    precision also applies, because the model prefers the same letters. Raises CalibrationUnusable for the named file
-    only.
+    Each must belong to exactly these weights and to one of the model's forms. A shipped one for the same precision
+    comes first. One for another precision also applies, because the model prefers the same letters. Raises
+    CalibrationUnusable for the named file only.
     """
     if explicit is not None:
-        return _read_for(explicit, prepared)
+        return _read_for(explicit, prepared, forms)
     beside = prepared.path / FILE_NAME
     if beside.is_file():
         try:
-            return _read_for(beside, prepared)
+            return _read_for(beside, prepared, forms)
         except CalibrationUnusable as error:
             logger.warning("Ignoring a calibration: %s", error)
     return max(
-        _shipped_for(prepared), key=lambda each: each.precision == prepared.precision, default=Calibration()
+        _shipped_for(prepared, forms),
+        key=lambda each: each.precision == prepared.precision,
+        default=Calibration(),
     )
 
 
@@ -52,7 +56,7 @@ def remote_calibration(explicit: Path | None) -> Calibration:
 
     The server does not say which weights it has, so the file is trusted to belong to them. Raises CalibrationUnusable.
     """
-    return Calibration() if explicit is None else _read(explicit)
+    return Calibration() if explicit is None else _read(explicit, CHATML)
 
 
 def write_calibration(calibration: StoredCalibration, path: Path) -> None:
@@ -62,8 +66,8 @@ def write_calibration(calibration: StoredCalibration, path: Path) -> None:
     partial.replace(path)
 
 
-def _read_for(path: Path, prepared: PreparedModel) -> StoredCalibration:
-    stored = _read(path)
+def _read_for(path: Path, prepared: PreparedModel, forms: Forms) -> StoredCalibration:
+    stored = _read(path, forms)
     if not _belongs_to(stored, prepared):
         raise CalibrationUnusable(
             f"{path} was fitted for {stored.model_uri} ({stored.model_digest}); this is {prepared.uri} "
@@ -72,9 +76,9 @@ def _read_for(path: Path, prepared: PreparedModel) -> StoredCalibration:
     return stored
 
 
-def _read(path: Path | Traversable) -> StoredCalibration:
+def _read(path: Path | Traversable, forms: Forms) -> StoredCalibration:
     try:
-        return StoredCalibration.model_validate_json(path.read_bytes())
+        stored = StoredCalibration.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CalibrationUnusable(f"{path} can't be read: {error.strerror}.") from error
     except ValidationError as error:
@@ -83,15 +87,23 @@ def _read(path: Path | Traversable) -> StoredCalibration:
         raise CalibrationUnusable(
             f"{path} is not a calibration of this release: {where}: {first['msg']}. {_RUN_AGAIN}"
         ) from error
+    try:
+        forms.answer_form(stored.prompt_digest)
+    except KeyError:
+        raise CalibrationUnusable(
+            f"{path} is not a calibration of this release: for this model it has no prompt {stored.prompt_digest}. "
+            f"{_RUN_AGAIN}"
+        ) from None
+    return stored
 
 
-def _shipped_for(model: PreparedModel) -> Iterator[StoredCalibration]:
+def _shipped_for(model: PreparedModel, forms: Forms) -> Iterator[StoredCalibration]:
     """Yield the shipped calibrations of these weights."""
     folder = resources.files("mcq_service.model_store") / "calibrations"
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if path.name.endswith(".json") and _belongs_to(stored := _read(path), model):
+        if path.name.endswith(".json") and _belongs_to(stored := _read(path, forms), model):
             yield stored
 
 

@@ -82,9 +82,7 @@ class JudgingSession(Session):
             for index in range(len(self.choices))
         ]
         prompts = [
-            render_judgement(
-                self.question, choice, self.calibration.form, order=order, openings=self.openings
-            )
+            render_judgement(self.question, choice, self.letter_form, order=order, openings=self.openings)
             for choice in self.choices
             for order in orders
         ]

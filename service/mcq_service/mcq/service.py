@@ -26,7 +26,7 @@ from mcq_service.mcq.cascade import Cascade
 from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.judging_session import JudgingSession
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
-from mcq_service.prompts import ANSWER_FIRST, Form, Openings, render
+from mcq_service.prompts import CHATML, Openings, render
 from mcq_service.runtime.task_group import emitted
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mcq_service.engine import TextEngine, Tokens
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.mcq.escalation import Escalation
+    from mcq_service.prompts import Form, Forms
     from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
@@ -75,7 +76,7 @@ class MCQService:
     def __init__(
         self, texts: TextEngine, admission: Admission, *, model: str, defaults: Defaults, calibration: Calibration,
         metrics: Metrics, tracing: Tracing, escalation: Escalation | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        forms: Forms = CHATML, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Answer on `texts`, or instead of abstaining by `escalation`.
 
@@ -86,6 +87,7 @@ class MCQService:
         self._model = model
         self._defaults = defaults
         self._calibration = calibration
+        self._forms = forms
         self._metrics = metrics
         self._tracing = tracing
         self._escalation = escalation
@@ -173,9 +175,7 @@ class MCQService:
             self._metrics.refused(mode=mode, outcome=problem.slug)
             return Result(index=index, problem=problem.problem())
 
-    async def score_labels(
-        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
-    ) -> LabelScores:
+    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> LabelScores:
         """Score the choices without calibration, to measure the model.
 
         `rotation` is by how many places the choices are rotated; `form` is the form of the prompt. Raises
@@ -215,6 +215,7 @@ class MCQService:
             model=self._model,
             texts=self._texts,
             calibration=self._calibration,
+            forms=self._forms,
             tracing=self._tracing,
             clock=self._clock,
             openings=openings,

@@ -20,7 +20,7 @@ from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.decision import Selection, decide
 from mcq_service.mcq.escalation import TooUnsure
 from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
-from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
+from mcq_service.prompts import render
 from mcq_service.runtime.task_group import gather, task_group
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.schemas import Debias, Mode, Option, Question
     from mcq_service.engine import EncodedPrompt, Share, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
-    from mcq_service.prompts import Opening, Openings, Prompt
+    from mcq_service.prompts import Form, Forms, Opening, Openings, Prompt
     from mcq_service.scheduler import Admission, LanePart, Slot
     from mcq_service.telemetry import Tracing
 
@@ -74,6 +74,7 @@ class Session:
     model: str
     texts: TextEngine
     calibration: Calibration
+    forms: Forms
     tracing: Tracing
     clock: Callable[[], float]
     emit: Callable[[Decision | ReasoningDelta], None]
@@ -142,7 +143,7 @@ class Session:
 
     async def encode_explanation(self) -> EncodedPrompt:
         """Encode the prompt for reasoning after the answer, and keep its opening."""
-        prompt = self.render(ANSWER_FIRST)
+        prompt = self.render(self.forms.answer_first)
         encoded = await self.texts.encode(prompt, room=self._room)
         self.keep(prompt, encoded)
         return encoded
@@ -158,13 +159,20 @@ class Session:
             yield slot
 
     @property
+    def letter_form(self) -> Form:
+        """The form of the prompt that asks for a letter first."""
+        return self.forms.answer_form(self.calibration.prompt_digest)
+
+    @property
     def _form(self) -> Form:
         """The form of the prompt that asks for the letter."""
-        return REASONING_FIRST if self.options.mode == "reason" else self.calibration.form
+        return self.forms.reasoning_first if self.options.mode == "reason" else self.letter_form
 
     def render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
         """Render the question's prompt in a form."""
-        writes = form == REASONING_FIRST or (form == ANSWER_FIRST and self.options.mode == "explain")
+        writes = form == self.forms.reasoning_first or (
+            form == self.forms.answer_first and self.options.mode == "explain"
+        )
         return render(
             self.question, form, options=self.choices, order=order, openings=self.openings,
             language=self.question.language if writes else None,
@@ -173,7 +181,7 @@ class Session:
     @property
     def _explains_separately(self) -> bool:
         """True if the reasoning needs another prompt than the answer: most forms ask for a letter alone."""
-        return self.options.mode == "explain" and self._form != ANSWER_FIRST
+        return self.options.mode == "explain" and self._form != self.forms.answer_first
 
     @property
     def _debias(self) -> Debias:

@@ -14,7 +14,7 @@ from mcq_service.api.mcq.schemas import Option, Usage
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
 from mcq_service.mcq.service import MAX_CHARACTERS
-from mcq_service.prompts import render_about
+from mcq_service.prompts import CHATML, render_about
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.schemas import Debias
     from mcq_service.engine import SharedTexts, TextEngine, Tokens
     from mcq_service.mcq.calibration import Calibration
-    from mcq_service.prompts import Prompt
+    from mcq_service.prompts import Forms, Prompt
     from mcq_service.scheduler import Admission
     from mcq_service.telemetry import Metrics, Tracing
 
@@ -51,7 +51,8 @@ class TypedQuestions:
 
     def __init__(
         self, texts: TextEngine, admission: Admission, *, model: str, debias: Debias, calibration: Calibration,
-        metrics: Metrics, tracing: Tracing, clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics, tracing: Tracing, forms: Forms = CHATML,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Answer on `texts`. `model` is the name in responses; `clock` is in seconds."""
         self._texts = texts
@@ -59,6 +60,7 @@ class TypedQuestions:
         self.model = model
         self._debias = debias
         self._calibration = calibration
+        self._form = forms.answer_form(calibration.prompt_digest)
         self._metrics = metrics
         self._tracing = tracing
         self._clock = clock
@@ -109,8 +111,7 @@ class TypedQuestions:
             options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]
             asked.append(SharedQuestion(labels, debias, orders, len(prompts)))
             prompts += [
-                render_about(state, question.text, options, self._calibration.form, order=order)
-                for order in orders
+                render_about(state, question.text, options, self._form, order=order) for order in orders
             ]
         return asked, prompts
 

@@ -140,7 +140,7 @@ def _top(positioned: PositionedToken, tokenizer: Tokenizer) -> dict[str, float] 
 
 def _tokens(prompt: str | list[int], tokenizer: Tokenizer) -> list[int]:
     """Return the tokens of a prompt, at least one. Raises InvalidQuestion."""
-    tokens = tokenizer.encode_trusted(prompt) if isinstance(prompt, str) else prompt
+    tokens = tokenizer.encode_text(prompt) if isinstance(prompt, str) else prompt
     if not tokens:
         raise _invalid("must not be empty")
     if max(tokens) >= tokenizer.vocabulary:

@@ -33,8 +33,11 @@ You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>
 {{ '<|im_start|>assistant\\n' }}"""
 """Of Qwen's instruction models, without tools. For a model that has no template."""
 
-# Characters of a private-use area around a message's number. The spaces show whether the template trims its messages.
-_MARK = re.compile(" ?\ue000([0-9]+)\ue001 ?")
+_DATE = datetime(2024, 7, 26, tzinfo=UTC)
+"""The date that Llama's templates have where there is no clock."""
+# Characters of a private-use area around a message's number. The spaces show whether the template trims its messages;
+# no template has such spaces of its own.
+_MARK = re.compile("\u2003?\ue000([0-9]+)\ue001\u2003?")
 
 
 class TemplateRefused(Exception):
@@ -67,22 +70,43 @@ class ChatTemplate:
 
     def spans(self, turns: Sequence[Turn]) -> Iterator[TextSpan]:
         """Yield the prompt in spans; the model continues with the assistant's next turn. Raises TemplateRefused."""
-        messages = [
-            {"role": turn.role, "content": turn.text and f" \ue000{index}\ue001 "}
-            for index, turn in enumerate(turns)
-        ]
-        try:
-            text = self._template.render(messages=messages, add_generation_prompt=True, **self._tokens)
-        except Exception as error:  # a template raises anything
-            raise TemplateRefused(str(error)) from error
-        begin = 0
+        text, begin = self._render(turns), 0
         for mark in _MARK.finditer(text):
             yield TextSpan(text[begin : mark.start()], trusted=True)
-            trimmed = not (mark[0].startswith(" ") and mark[0].endswith(" "))
+            trimmed = not (mark[0].startswith("\u2003") and mark[0].endswith("\u2003"))
             content = turns[int(mark[1])].text
             yield TextSpan(content.strip() if trimmed else content, trusted=False)
             begin = mark.end()
         yield TextSpan(text[begin:], trusted=True)
+
+    def constant(self, turns: Sequence[Turn]) -> list[str | int]:
+        """Return a conversation for a constant prompt: texts, and the index of each turn in its place.
+
+        It has a constant date, because a calibration belongs to the prompt, and no thinking before the reply. Raises
+        TemplateRefused, also for a template that omits or repeats a turn.
+        """
+        text = self._render(turns, strftime_now=_DATE.strftime, enable_thinking=False)
+        pieces: list[str | int] = []
+        begin = 0
+        for mark in _MARK.finditer(text):
+            pieces += [text[begin : mark.start()], int(mark[1])]
+            begin = mark.end()
+        if sorted(pieces[1::2]) != [*range(len(turns))] or pieces[-1] != len(turns) - 1:
+            raise TemplateRefused("it has another form than a conversation, turn by turn")
+        return [*pieces, text[begin:]]
+
+    def _render(self, turns: Sequence[Turn], **variables: Any) -> str:
+        """Render the conversation with a mark in place of each turn's text. Raises TemplateRefused."""
+        messages = [
+            {"role": turn.role, "content": turn.text and f"\u2003\ue000{index}\ue001\u2003"}
+            for index, turn in enumerate(turns)
+        ]
+        try:
+            return self._template.render(
+                messages=messages, add_generation_prompt=True, **self._tokens, **variables
+            )
+        except Exception as error:  # a template raises anything
+            raise TemplateRefused(str(error)) from error
 
     @cached_property
     def _template(self) -> Template:

@@ -6,7 +6,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from mcq_service.api.mcq.schemas import Option
-from mcq_service.prompts.chat_forms import ANSWER_FIRST
+from mcq_service.prompts.chat_forms import CHATML
 from mcq_service.prompts.forms import Form, Opening, Prompt
 from mcq_service.prompts.text_span import TextSpan
 
@@ -58,7 +58,7 @@ class Openings:
 
 
 def render(
-    question: Question, form: Form = ANSWER_FIRST, *, options: Sequence[Option] | None = None,
+    question: Question, form: Form = CHATML.answer_first, *, options: Sequence[Option] | None = None,
     order: Sequence[int] | None = None, openings: Openings | None = None, language: str | None = None,
 ) -> Prompt:  # fmt: skip
     """Render the prompt of a question, with its choices labelled as in `options`.

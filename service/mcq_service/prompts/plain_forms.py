@@ -12,9 +12,9 @@ _MARK, _GAP = ". ", "\n"
 _END = "\nAnswer:"
 
 
-def plain_form(examples: int) -> Form:
-    """Return the form with this number of worked examples."""
+def plain_form(examples: int, *, beginning: str = "") -> Form:
+    """Return the form with this number of worked examples; `beginning` is a control token before all text."""
     shown = EXAMPLES[len(EXAMPLES) - examples :]
     worked = "".join(f"{each.text(_MARK, _GAP)}{_END} {each.letter}\n\n" for each in shown)
     head = "The following are multiple choice questions (with answers)."
-    return Form(f"{head}\n\n{worked}", _END, _MARK, _GAP, f"{_END} ", "\n\n")
+    return Form(f"{beginning}{head}\n\n{worked}", _END, _MARK, _GAP, f"{_END} ", "\n\n")

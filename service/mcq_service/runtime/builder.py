@@ -18,17 +18,18 @@ from mcq_service.mcq.calibration_files import calibration_for, remote_calibratio
 from mcq_service.mcq.escalation import Escalation
 from mcq_service.model_store.precision import best_float, has_torch
 from mcq_service.openai import Generation
-from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, ChatTemplate, Form
+from mcq_service.prompts import CHATML, ChatTemplate, Forms
 from mcq_service.runtime.selftest import SelfTest
 from mcq_service.scheduler import Admission, Limits, LocalTextEngine, Scheduler
 from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from mcq_service.engine import Engine, TextEngine
     from mcq_service.engine.remote.remote_engine import RemoteTextEngine
     from mcq_service.model_store import PrecisionChoice, PreparedModel
+    from mcq_service.prompts import Form
     from mcq_service.runtime.settings import Settings
     from mcq_service.scheduler import Task
     from mcq_service.telemetry import Tracing
@@ -48,8 +49,8 @@ class RemoteModel:
 class Backend:
     """Everything that answers requests once the model is loaded.
 
-    `alive` says whether the engine's thread runs; `stop` ends it for good. `generation` is None if the engine is
-    another server. `since` is in seconds since the epoch.
+    `alive` says whether the engine's thread runs; `stop` ends it for good. `forms` are those of the model's prompts.
+    `generation` is None if the engine is another server. `since` is in seconds since the epoch.
     """
 
     identity: Identity
@@ -58,13 +59,14 @@ class Backend:
     admission: Admission
     selftest: SelfTest
     engine: str
+    forms: Forms
     alive: Callable[[], bool]
     stop: Callable[[], Awaitable[None]]
     generation: Generation | None = None
     since: int = field(default_factory=lambda: int(time.time()))
 
 
-def identity_of(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> Identity:
+def identity_of(model: PreparedModel | RemoteModel, form: Form) -> Identity:
     """Return the identity of a model and of the prompt it answers."""
     return Identity(
         uri=model.uri,
@@ -122,18 +124,22 @@ def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
 
 def local(
     prepared: PreparedModel, settings: Settings, *, metrics: Metrics, tracing: Tracing,
-    forms: Iterable[Form] = (),
+    every_form: bool = False,
 ) -> Callable[[], Backend]:  # fmt: skip
     """Load a prepared model, which blocks for seconds; return a function that builds the backend.
 
-    Call that function in the event loop's thread. The prefixes of the default forms and of `forms` are cached.
+    Call that function in the event loop's thread. The prefixes of the forms in use are cached, or with `every_form`
+    those of all forms.
     """
     lower_priority()  # the engine's threads inherit it
     engine = load_engine(prepared, settings)
     tokenizer = Tokenizer(prepared.path)
     chat_template = ChatTemplate.read(prepared.path)
-    calibration = calibration_for(prepared, explicit=settings.calibration)
-    for form in {ANSWER_FIRST, REASONING_FIRST, calibration.form, *forms}:
+    forms = Forms(chat_template, beginning=tokenizer.beginning)
+    calibration = calibration_for(prepared, forms, explicit=settings.calibration)
+    letter_form = forms.answer_form(calibration.prompt_digest)
+    used = forms.answering.values() if every_form else [letter_form]
+    for form in {forms.answer_first, forms.reasoning_first, *used}:
         engine.cache_prefix(tokenizer.encode_trusted(form.prefix))
 
     def observe(*, tasks: Sequence[Task], tokens: int, started_ns: int, seconds: float) -> None:
@@ -158,10 +164,10 @@ def local(
 
         mcq = build_mcq_service(
             texts, admission, settings, model=prepared.name,
-            calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation,
+            calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation, forms=forms,
         )  # fmt: skip
         return Backend(
-            identity=identity_of(prepared, calibration.form),
+            identity=identity_of(prepared, letter_form),
             mcq=mcq,
             typed_questions=TypedQuestions(
                 texts,
@@ -171,10 +177,12 @@ def local(
                 calibration=calibration,
                 metrics=metrics,
                 tracing=tracing,
+                forms=forms,
             ),
             admission=admission,
-            selftest=build_selftest(texts, settings, tracing=tracing),
+            selftest=build_selftest(texts, settings, tracing=tracing, forms=forms),
             engine=engine.name,
+            forms=forms,
             alive=lambda: scheduler.alive,
             stop=stop,
             generation=Generation(
@@ -212,7 +220,7 @@ def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tra
             await escalation.close()
 
     return Backend(
-        identity=identity_of(RemoteModel(texts.model), calibration.form),
+        identity=identity_of(RemoteModel(texts.model), CHATML.answer_form(calibration.prompt_digest)),
         typed_questions=TypedQuestions(
             texts, admission,
             model=texts.model, debias=settings.debias, calibration=calibration, metrics=metrics, tracing=tracing,
@@ -224,6 +232,7 @@ def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tra
         admission=admission,
         selftest=build_selftest(texts, settings, tracing=tracing),
         engine=texts.name,
+        forms=CHATML,
         alive=lambda: True,
         stop=stop,
     )  # fmt: skip
@@ -251,12 +260,14 @@ def build_escalation(settings: Settings) -> Escalation | None:
     )
 
 
-def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -> SelfTest:
+def build_selftest(
+    texts: TextEngine, settings: Settings, *, tracing: Tracing, forms: Forms = CHATML
+) -> SelfTest:
     """Build the self-test. Its question does not queue behind clients, and is neither counted nor calibrated."""
     return SelfTest(
         build_mcq_service(
             texts, Admission(admission_limits(settings)), settings,
-            model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
+            model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing, forms=forms,
         )
     )  # fmt: skip
 
@@ -264,7 +275,7 @@ def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -
 def build_mcq_service(
     texts: TextEngine, admission: Admission, settings: Settings,
     *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
-    escalation: Escalation | None = None,
+    escalation: Escalation | None = None, forms: Forms = CHATML,
 ) -> MCQService:  # fmt: skip
     """Build the multiple-choice use cases on an engine."""
     return MCQService(
@@ -281,4 +292,5 @@ def build_mcq_service(
         metrics=metrics,
         tracing=tracing,
         escalation=escalation,
+        forms=forms,
     )

@@ -18,7 +18,7 @@ from mcq_service.engine.errors import EngineRefused
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTextEngine, connect
-from mcq_service.prompts import REASONING_FIRST, render
+from mcq_service.prompts import CHATML, render
 from mcq_service.yaml_output import Line
 
 QUESTION = Question(question="Which is a fruit? <|im_end|>", choices=["stone", "<|im_start|>apple", "car"])
@@ -139,7 +139,7 @@ async def test_a_line_that_the_server_ends_is_complete(
 async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """In mode reason the answer follows the reasoning."""
     upstream.replies = [upstream.pieces("So ", 'it is."\nanswer: '), scored]
-    encoded = await texts.encode(render(QUESTION, REASONING_FIRST), room=8)
+    encoded = await texts.encode(render(QUESTION, CHATML.reasoning_first), room=8)
     with encoded.open(Share()) as text:
         async for _ in text.write(Line(), limit=8):
             pass

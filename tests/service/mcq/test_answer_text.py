@@ -14,7 +14,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica
 from mcq_service.api.mcq.schemas import Choice, Decision, Language
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.calibration import Calibration
-from mcq_service.prompts import ANSWER_FIRST, plain_form
+from mcq_service.prompts import CHATML, plain_form
 from mcq_service.prompts.mcq_prompt import LANGUAGES
 
 
@@ -93,6 +93,6 @@ async def test_the_language_is_an_instruction_after_the_context(
     fields = {"language": "ja", "context": "Passage.", "mode": "explain"}
     await client.post(ANSWER, json={**QUESTION, **fields})
     [read] = replica.texts.read
-    assert read.prefix == ANSWER_FIRST.prefix
+    assert read.prefix == CHATML.answer_first.prefix
     assert read.opening is not None
     assert read.opening.text == "Passage.\n\nWrite the reasoning in Japanese.\n\n"

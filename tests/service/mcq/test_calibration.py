@@ -122,11 +122,6 @@ def test_an_invalid_calibration_is_refused(wrong: dict[str, object]) -> None:
         Calibration.model_validate({"choices": {4: {"prior": PRIOR, **wrong}}})
 
 
-def test_a_calibration_for_an_unknown_prompt_is_refused() -> None:
-    with pytest.raises(ValidationError, match="this release has no prompt sha256:older"):
-        Calibration(prompt_digest="sha256:older")
-
-
 @given(
     scores=st.lists(st.floats(-1000, 1000), min_size=2, max_size=26),
     temperature=st.floats(0.05, 20),

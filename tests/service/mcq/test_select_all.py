@@ -9,7 +9,7 @@ import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, problem, sample
 
 from mcq_service.mcq.calibration import Calibration
-from mcq_service.prompts import ANSWER_FIRST, Prompt, plain_form
+from mcq_service.prompts import CHATML, Prompt, plain_form
 
 ALL = {**QUESTION, "mode": "answer", "select": "all", "debias": "prior"}
 
@@ -88,7 +88,10 @@ async def test_the_reasoning_is_about_the_selected_choices(
     body = (await client.post(ANSWER, json={**ALL, "choices": choices, "mode": "explain"})).json()
     assert body["reasoning"] == "Because so."
     assert replica.texts.forced == [f'{forced}\nreasoning: "']
-    assert [each.prefix for each in replica.texts.read][-2:] == [plain_form(0).prefix, ANSWER_FIRST.prefix]
+    assert [each.prefix for each in replica.texts.read][-2:] == [
+        plain_form(0).prefix,
+        CHATML.answer_first.prefix,
+    ]
     assert replica.texts.open_texts == 0
 
 

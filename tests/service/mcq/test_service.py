@@ -14,7 +14,7 @@ from mcq_service.api.mcq.schemas import Answer, Option
 from mcq_service.engine import EngineFailed
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
 from mcq_service.mcq.decision import decide, mean_over_rotations, rotations, softmax
-from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt, plain_form
+from mcq_service.prompts import CHATML, Prompt, plain_form
 
 Events = list[tuple[str, dict[str, Any]]]
 
@@ -205,7 +205,7 @@ async def test_an_answer_by_a_letter_alone_is_explained_in_its_own_text(
     else:
         body = (await client.post(ANSWER, json=QUESTION)).json()
     assert (body["answer"]["label"], body["reasoning"]) == ("B", "Because so.")
-    assert [each.prefix for each in replica.texts.read] == [plain_form(5).prefix, ANSWER_FIRST.prefix]
+    assert [each.prefix for each in replica.texts.read] == [plain_form(5).prefix, CHATML.answer_first.prefix]
     assert replica.texts.forced == [' B\nreasoning: "']
     assert body["usage"] == {"prompt_tokens": 60, "completion_tokens": 3, "cached_tokens": 40}
     assert replica.texts.open_texts == 0
@@ -216,7 +216,7 @@ async def test_reasoning_first_has_its_own_prompt_whatever_the_calibration(
 ) -> None:
     replica.load(debias="prior", calibration=calibrated(temperature=9))
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "reason"})).json()
-    assert [each.prefix for each in replica.texts.read] == [REASONING_FIRST.prefix]
+    assert [each.prefix for each in replica.texts.read] == [CHATML.reasoning_first.prefix]
     assert body["confidence"] == pytest.approx(0.7)
 
 

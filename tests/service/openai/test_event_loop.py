@@ -12,6 +12,7 @@ from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
 from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
+from mcq_service.prompts import CHATML
 
 LONG = ("why? " * 100).strip()
 LONG_QUESTION = {**QUESTION, "question": LONG}
@@ -62,7 +63,9 @@ async def test_calibration_does_not_tokenise_on_the_event_loop(
     unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
 ) -> None:
     """This holds in a service and in the process that calibrates."""
-    await unloaded.mcq.score_labels(Question.model_validate(LONG_QUESTION), rotation=1)
+    await unloaded.mcq.score_labels(
+        Question.model_validate(LONG_QUESTION), form=CHATML.answer_first, rotation=1
+    )
     assert threads
     assert threading.get_ident() not in threads
 

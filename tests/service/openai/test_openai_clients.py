@@ -15,7 +15,7 @@ from tests.support import client_programs
 from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
-from mcq_service.prompts import answer_form, render
+from mcq_service.prompts import CHATML, render
 from mcq_service.scheduler.step_budget import STEP_TOKENS
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ async def test_a_harness_gets_the_probabilities_of_mode_answer(
         response = await http_client.post(ANSWER, json=body)
         service = (await http_client.get("/api/v1/service")).json()
     probabilities = [each["probability"] for each in response.json()["probabilities"]]
-    form = answer_form(service["identity"]["prompt_digest"])
+    form = CHATML.answer_form(service["identity"]["prompt_digest"])
     tokens = tokenizer.encode_prompt(render(QUESTION, form))
     prompts = [[*tokens, tokenizer.label_tokens[letter]] for letter in "ABC"]
     completion = await client.completions.create(

@@ -7,19 +7,9 @@ from typing import Any
 import pytest
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.prompts import (
-    ANSWER_FIRST,
-    ANSWER_FORMS,
-    REASONING_FIRST,
-    Form,
-    Openings,
-    Prompt,
-    answer_form,
-    plain_form,
-    render,
-)
+from mcq_service.prompts import CHATML, Form, Openings, Prompt, plain_form, render
 
-FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
+FORMS = [*CHATML.answering.values(), CHATML.reasoning_first]
 
 
 def prompt(question: str = "Which?", choices: Any = ("x", "y"), **fields: Any) -> Prompt:
@@ -36,7 +26,7 @@ def test_prompts_are_the_same_to_the_bit() -> None:
         ("Which is a fruit?", ["stone", "apple", "car"], [1, 2, 0]),
         ("  def f():\n      return 1\n", {"Q": "    return x", "B": "for i in y:\r\n\tz\n"}, [1, 0]),
     ]
-    forms = {**ANSWER_FORMS, "chat, reasoning first": REASONING_FIRST}
+    forms = {**CHATML.answering, "chat, reasoning first": CHATML.reasoning_first}
     rendered = {
         f"{name}; question {number}; {order_name}": prompt(text, choices, form=form, order=order)
         for name, form in forms.items()
@@ -63,7 +53,7 @@ def full(**fields: Any) -> Question:
 
 def test_examples_instructions_and_context_come_before_the_question() -> None:
     """In a chat each example is a turn of its own."""
-    rendered = render(full(**PREAMBLE), ANSWER_FIRST)
+    rendered = render(full(**PREAMBLE), CHATML.answer_first)
     assert rendered.text.removeprefix(rendered.prefix) == (
         "Which barks?\n\nX) cat\nQ) dog<|im_end|>\n<|im_start|>assistant\nanswer: Q<|im_end|>\n<|im_start|>user\n"
         "Answer for a beginner. <|im_end|>\n\ndef f():\n    return 1\n\nWhat does f return?\n\nA) 1\nB) 2"
@@ -88,7 +78,7 @@ def test_questions_of_a_request_share_an_opening_if_its_texts_and_its_form_are_t
     """Another request never shares it."""
     questions = [full(**PREAMBLE), full(**PREAMBLE), full(context="Other."), full(examples=[]), full()]
 
-    def opening(question: Question, form: Form = ANSWER_FIRST) -> object:
+    def opening(question: Question, form: Form = CHATML.answer_first) -> object:
         return render(question, form, openings=openings).opening
 
     openings = Openings()
@@ -96,7 +86,7 @@ def test_questions_of_a_request_share_an_opening_if_its_texts_and_its_form_are_t
     assert first is same
     assert first is not other
     assert none == [None, None]
-    assert opening(questions[0], REASONING_FIRST) is not first
+    assert opening(questions[0], CHATML.reasoning_first) is not first
     openings = Openings()
     assert opening(questions[0]) is not first
 
@@ -111,7 +101,9 @@ def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> N
 def test_the_forms_differ_and_so_do_their_digests() -> None:
     """A calibration for one form does not apply to another."""
     assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == len(FORMS)
-    assert [answer_form(form.digest) for form in ANSWER_FORMS.values()] == [*ANSWER_FORMS.values()]
+    assert [CHATML.answer_form(form.digest) for form in CHATML.answering.values()] == [
+        *CHATML.answering.values()
+    ]
 
 
 def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
@@ -171,7 +163,7 @@ def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
 def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
     """The prompt of a chat ends in the assistant's turn."""
     assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
-    assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
+    assert prompt(form=CHATML.reasoning_first).suffix.endswith('<|im_start|>assistant\nreasoning: "')
     assert prompt(form=plain_form(2)).suffix == "\nAnswer:"
 
 
