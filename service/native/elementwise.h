@@ -35,6 +35,14 @@ static void norm(const float* x, const float* weight, int size, int padded, floa
     quantise(scratch, padded, out);
 }
 
+static void norm_head(float* head, const float* weight, int size, int padded, float epsilon) {
+    Floats squares[SUMS] = {};
+    for (int i = 0; i < padded;)
+        for (int s = 0; s < SUMS; s++, i += LANES) squares[s] += load(head + i) * load(head + i);
+    float inverse = 1.f / __builtin_sqrtf(reduce_sum(squares) / float(size) + epsilon);
+    for (int i = 0; i < padded; i += LANES) store(head + i, load(head + i) * inverse * load(weight + i));
+}
+
 static void rope(float* head, const float* cosines, const float* sines, int half) {
     for (int i = 0; i < half; i++) {
         float a = head[i], b = head[i + half];

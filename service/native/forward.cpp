@@ -142,14 +142,18 @@ void Forward::embed(int begin, int rows) {
     });
 }
 
-// Applies the rotary embedding to queries and keys, and stores keys and values.
+// Applies the heads' norms, if there are any, and the rotary embedding to queries and keys; stores keys and values.
 void Forward::store_kv(int layer, int begin, int rows) {
     int size = shape_.padded_head, half = shape_.head / 2;
+    const mcq_layer& l = weights_.layers[layer];
     threads_.each(rows, 8, [&](int row, int) {
         const Token& token = tokens_[begin + row];
         size_t position = size_t(token.segment->start + token.place);
         const float *cosines = weights_.cosines + position * half, *sines = weights_.sines + position * half;
         float* head = qkv_.data() + size_t(row) * shape_.padded_qkv;
+        for (int h = 0; l.query_norm && h < shape_.heads + shape_.kv_heads; h++)
+            kernels_.norm_head(head + h * size, h < shape_.heads ? l.query_norm : l.key_norm, shape_.head, size,
+                               shape_.epsilon);
         for (int h = 0; h < shape_.heads + shape_.kv_heads; h++)
             kernels_.rope(head + h * size, cosines, sines, half);
         const float *key = head + shape_.heads * size, *value = key + shape_.kv_heads * size;

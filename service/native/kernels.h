@@ -92,6 +92,8 @@ struct Kernels {
     // Root mean square norm of one row, quantised. `scratch`: `padded` floats.
     void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, const QuantisedRow& out,
                  float* scratch);
+    // Root mean square norm of one head, in place.
+    void (*norm_head)(float* head, const float* weight, int size, int padded, float epsilon);
     void (*quantise)(const float* x, int padded, const QuantisedRow& out);
     // Rotary embedding: rotates a head by the `half` angles of its position.
     void (*rope)(float* head, const float* cosines, const float* sines, int half);

@@ -1,4 +1,4 @@
-// A Qwen2 model's shape and weights in the C API: plain pointers into a mapped file.
+// A model's shape and weights in the C API: plain pointers into a mapped file.
 #pragma once
 #include <stdint.h>
 
@@ -21,6 +21,7 @@ struct mcq_layer {
     const float* attention_norm;
     mcq_matrix qkv;
     const float* qkv_bias;
+    const float *query_norm, *key_norm;  // of one head, or null
     mcq_matrix attention_output;
     const float* mlp_norm;
     mcq_matrix gate_up, down;

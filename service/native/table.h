@@ -5,5 +5,5 @@
 #include "gemm.h"
 
 static constexpr Kernels table(const char* name, PanelKernel* panel) {
-    return {name, panel, norm, quantise, rope, store_kv, attend};
+    return {name, panel, norm, norm_head, quantise, rope, store_kv, attend};
 }

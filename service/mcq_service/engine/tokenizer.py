@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from tokenizers import Tokenizer as Encoder
 from tokenizers.decoders import DecodeStream
 
-from mcq_service.engine.errors import TooManyChoices
+from mcq_service.engine.errors import EngineMismatch, TooManyChoices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +29,7 @@ def _byte_level() -> dict[str, int]:
 
 
 _BYTES = _byte_level()
+_SUITABLE = "Use a model with a byte-level tokenizer, such as those of Qwen, Llama 3 and Mistral NeMo."
 
 
 class TokenStream:
@@ -50,7 +51,8 @@ class Tokenizer:
     def __init__(self, path: Path) -> None:
         """Read tokenizer.json and generation_config.json from a directory.
 
-        Raises ValueError if a letter after a space is not a single token: the scoring of letters needs that.
+        Raises EngineMismatch if a letter after a space is not a single token, which the scoring of letters needs, or
+        if a space is put before each text, because prompts are encoded in parts.
         """
         file = str(path / "tokenizer.json")
         self._trusted, self._untrusted = Encoder.from_file(file), Encoder.from_file(file)
@@ -67,7 +69,9 @@ class Tokenizer:
             [*ascii_uppercase, *map("".join, product(ascii_uppercase, repeat=2))]
         )
         if missing := set(ascii_uppercase) - self.label_tokens.keys():
-            raise ValueError(f"The tokenizer has no single token for {min(missing)} after a space.")
+            raise EngineMismatch(f"The model's tokenizer has no token for ' {min(missing)}'. {_SUITABLE}")
+        if self.encode_trusted("A") == [self.label_tokens["A"]]:
+            raise EngineMismatch(f"The model's tokenizer puts a space before each text. {_SUITABLE}")
 
     @cached_property
     def beginning(self) -> str:

@@ -56,7 +56,7 @@ def remote_calibration(explicit: Path | None) -> Calibration:
 
     The server does not say which weights it has, so the file is trusted to belong to them. Raises CalibrationUnusable.
     """
-    return Calibration() if explicit is None else _read(explicit, CHATML)
+    return Calibration() if explicit is None else _checked(_read(explicit), explicit, CHATML)
 
 
 def write_calibration(calibration: StoredCalibration, path: Path) -> None:
@@ -67,18 +67,18 @@ def write_calibration(calibration: StoredCalibration, path: Path) -> None:
 
 
 def _read_for(path: Path, prepared: PreparedModel, forms: Forms) -> StoredCalibration:
-    stored = _read(path, forms)
+    stored = _read(path)
     if not _belongs_to(stored, prepared):
         raise CalibrationUnusable(
             f"{path} was fitted for {stored.model_uri} ({stored.model_digest}); this is {prepared.uri} "
             f"({prepared.digest}). {_RUN_AGAIN}"
         )
-    return stored
+    return _checked(stored, path, forms)
 
 
-def _read(path: Path | Traversable, forms: Forms) -> StoredCalibration:
+def _read(path: Path | Traversable) -> StoredCalibration:
     try:
-        stored = StoredCalibration.model_validate_json(path.read_bytes())
+        return StoredCalibration.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CalibrationUnusable(f"{path} can't be read: {error.strerror}.") from error
     except ValidationError as error:
@@ -87,6 +87,10 @@ def _read(path: Path | Traversable, forms: Forms) -> StoredCalibration:
         raise CalibrationUnusable(
             f"{path} is not a calibration of this release: {where}: {first['msg']}. {_RUN_AGAIN}"
         ) from error
+
+
+def _checked(stored: StoredCalibration, path: Path | Traversable, forms: Forms) -> StoredCalibration:
+    """Return the calibration if the model has its prompt. Raises CalibrationUnusable."""
     try:
         forms.answer_form(stored.prompt_digest)
     except KeyError:
@@ -103,8 +107,8 @@ def _shipped_for(model: PreparedModel, forms: Forms) -> Iterator[StoredCalibrati
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if path.name.endswith(".json") and _belongs_to(stored := _read(path, forms), model):
-            yield stored
+        if path.name.endswith(".json") and _belongs_to(stored := _read(path), model):
+            yield _checked(stored, path, forms)
 
 
 def _belongs_to(stored: StoredCalibration, model: PreparedModel) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcq_service.model_store import safetensors_header
 from mcq_service.model_store.errors import ModelDamaged, UnsupportedArchitecture
@@ -39,8 +39,39 @@ def padded(size: int, multiple: int = PANEL) -> int:
 
 
 @dataclass(frozen=True)
+class Family:
+    """How an architecture differs from the others: biases of queries, keys and values, and norms of their heads."""
+
+    biased: bool = False
+    head_norms: bool = False
+
+
+FAMILIES = {
+    "qwen2": Family(biased=True),
+    "qwen3": Family(head_norms=True),
+    "llama": Family(),
+    "mistral": Family(),
+}
+"""The supported architectures, by `model_type`."""
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """A rotary embedding for longer texts: slower rotations, all of them (linear) or the slow ones (llama3).
+
+    Source: transformers, modeling_rope_utils.py. `original` is the context before, in tokens.
+    """
+
+    type: Literal["linear", "llama3"]
+    factor: float
+    low_frequency: float = 1.0
+    high_frequency: float = 4.0
+    original: int = 8192
+
+
+@dataclass(frozen=True)
 class Shape:
-    """The sizes of a Qwen2 model."""
+    """The sizes of a model, and what its architecture has."""
 
     layers: int
     hidden: int
@@ -51,8 +82,11 @@ class Shape:
     head: int
     context: int
     tied: bool
+    biased: bool
+    head_norms: bool
     epsilon: float
     rope_theta: float
+    rope_scaling: RopeScaling | None
 
     @property
     def padded_head(self) -> int:
@@ -86,6 +120,7 @@ class Shape:
     @classmethod
     def _read(cls, config: Mapping[str, Any]) -> Shape:
         heads = config["num_attention_heads"]
+        family = FAMILIES[config["model_type"]]
         return cls(
             layers=config["num_hidden_layers"],
             hidden=config["hidden_size"],
@@ -96,8 +131,11 @@ class Shape:
             head=config.get("head_dim") or config["hidden_size"] // heads,
             context=config.get("max_position_embeddings", 32768),
             tied=bool(config.get("tie_word_embeddings", False)),
+            biased=family.biased,
+            head_norms=family.head_norms,
             epsilon=float(config.get("rms_norm_eps", 1e-6)),
             rope_theta=float(_rope(config).get("rope_theta", 10000.0)),
+            rope_scaling=_rope_scaling(_rope(config)),
         )
 
 
@@ -125,6 +163,9 @@ def layout(shape: Shape) -> dict[str, PackedTensor]:
     for layer in (f"layers.{index}" for index in range(shape.layers)):
         vector(f"{layer}.attention_norm", hidden)
         matrix(f"{layer}.qkv", shape.padded_qkv, hidden)
+        if shape.head_norms:
+            vector(f"{layer}.query_norm", shape.padded_head)
+            vector(f"{layer}.key_norm", shape.padded_head)
         vector(f"{layer}.qkv.bias", shape.padded_qkv)
         matrix(f"{layer}.attention_output", hidden, shape.padded_attention)
         vector(f"{layer}.mlp_norm", hidden)
@@ -202,14 +243,34 @@ def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**({"rope_theta": config["rope_theta"]} if "rope_theta" in config else {}), **table}
 
 
+def _rope_type(rope: Mapping[str, Any]) -> str:
+    return str(rope.get("rope_type", rope.get("type", "default")))
+
+
+def _rope_scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
+    match _rope_type(rope):
+        case "linear":
+            return RopeScaling("linear", float(rope["factor"]))
+        case "llama3":
+            return RopeScaling(
+                "llama3",
+                float(rope["factor"]),
+                float(rope["low_freq_factor"]),
+                float(rope["high_freq_factor"]),
+                int(rope["original_max_position_embeddings"]),
+            )
+    return None
+
+
 def _obstacle(config: Mapping[str, Any]) -> str | None:
-    if (kind := config.get("model_type")) != "qwen2":
-        return f"its architecture is {kind}, and only qwen2 is supported"
-    rope = _rope(config)
-    if (scaling := rope.get("rope_type", rope.get("type", "default"))) != "default":
+    if (kind := config.get("model_type")) not in FAMILIES:
+        return f"its architecture is {kind}, and only {', '.join(FAMILIES)} are supported"
+    if (scaling := _rope_type(_rope(config))) not in {"default", "linear", "llama3"}:
         return f"its positions are scaled ({scaling})"
-    if config.get("use_sliding_window"):
+    if config.get("use_sliding_window") or (kind == "mistral" and config.get("sliding_window")):
         return "its attention has a sliding window"
+    if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
+        return "its matrices have biases"
     if (activation := config.get("hidden_act", "silu")) != "silu":
         return f"its activation is {activation}"
     return None
@@ -228,4 +289,11 @@ def _impossible(shape: Shape) -> str | None:
         return f"that a head has {shape.head} channels, which can't be rotated in pairs"
     if not (0 <= shape.epsilon < 1 and 0 < shape.rope_theta < math.inf):
         return f"that epsilon is {shape.epsilon} and theta {shape.rope_theta}"
+    scaling = shape.rope_scaling
+    if scaling and not (
+        0 < scaling.factor < math.inf
+        and 0 < scaling.low_frequency < scaling.high_frequency < math.inf
+        and 0 < scaling.original <= _LARGEST
+    ):
+        return f"that its positions are scaled by {scaling}"
     return None

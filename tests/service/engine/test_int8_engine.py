@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.service.tiny_int8 import CONTEXT
+from tests.service.tiny_int8 import ARCHITECTURES, CONTEXT, write_tiny_int8
 from transformers import AutoModelForCausalLM
 
 from mcq_service.engine import BatchItem, Logits
@@ -62,7 +62,24 @@ def logits(engine: Int8Engine, tokens: list[int]) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
 def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, count: int) -> None:
     """All tokens are compared, of texts shorter and longer than one pass through the layers."""
-    tokens = tokens_of(1, count)
+    assert_close(engine, plain, tokens_of(1, count))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_computed_on_every_instruction_set(tmp_path: Path, architecture: str) -> None:
+    """The texts are longer than the original context of the scaled rotary embedding."""
+    write_tiny_int8(tmp_path, architecture)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    results = []
+    for each in SETS:
+        engine = Int8Engine(tmp_path, context_length=CONTEXT, threads=2, instructions=each)
+        assert_close(engine, plain, tokens_of(1, 400))
+        results.append(logits(engine, tokens_of(2, 400)))
+        engine.shut_down()
+    assert all(np.array_equal(each, results[0]) for each in results)
+
+
+def assert_close(engine: Int8Engine, plain: Any, tokens: list[int]) -> None:
     sequence = engine.open(tokens, room=0)
     [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
     assert output.logits is not None
@@ -216,7 +233,10 @@ def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model_type": "llama"}, "llama"),
+        ({"model_type": "gemma3"}, "gemma3, and only qwen2, qwen3, llama, mistral are supported"),
+        ({"model_type": "llama", "attention_bias": True}, "biases"),
+        ({"model_type": "llama", "mlp_bias": True}, "biases"),
+        ({"model_type": "mistral", "sliding_window": 4096}, "sliding window"),
         ({"use_sliding_window": True}, "sliding window"),
         ({"hidden_act": "gelu"}, "gelu"),
         ({"rope_scaling": {"type": "yarn"}}, "yarn"),

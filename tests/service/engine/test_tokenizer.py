@@ -1,13 +1,17 @@
 """The tokenizer of the default model: trusted and untrusted text, letters and streams."""
 
 import asyncio
+from pathlib import Path
 from string import ascii_uppercase
 
 import pytest
+from tests.service.tokens import write_small_tokenizer
 from tokenizers import Tokenizer as Encoder
+from tokenizers import models, pre_tokenizers, processors
 
 from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Tokenizer, TooManyChoices
+from mcq_service.engine.errors import EngineMismatch
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
 
@@ -94,3 +98,40 @@ async def test_tokenising_does_not_block_the_event_loop(prepared_model: Prepared
             rounds += 1
         assert len(await task) > 50_000
         assert rounds > 10
+
+
+def test_a_raw_text_begins_with_the_models_control_token(tmp_path: Path) -> None:
+    """A text that has it already gets no second one, and a part of a prompt gets none."""
+    write_small_tokenizer(tmp_path)
+    encoder = Encoder.from_file(str(tmp_path / "tokenizer.json"))
+    begin = encoder.token_to_id("<|endoftext|>")
+    encoder.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", begin)]
+    )
+    encoder.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path)
+    assert tokenizer.beginning == "<|endoftext|>"
+    assert tokenizer.encode_text("hi") == [begin, *tokenizer.encode_trusted("hi")]
+    assert tokenizer.encode_text("<|endoftext|>hi") == tokenizer.encode_text("hi")
+    assert begin not in tokenizer.encode_trusted("hi")
+
+
+def test_a_model_without_such_a_token_has_an_empty_beginning(tokenizer: Tokenizer) -> None:
+    assert tokenizer.beginning == ""
+    assert tokenizer.encode_text("hi") == tokenizer.encode_trusted("hi")
+
+
+@pytest.mark.parametrize(
+    ("letters", "reason"),
+    [(ascii_uppercase, "puts a space before each text"), ("ABC", "has no token for ' D'")],
+)
+def test_an_unsuitable_tokenizer_is_refused(tmp_path: Path, letters: str, reason: str) -> None:
+    """As of models with SentencePiece: `▁` stands for a space."""
+    write_small_tokenizer(tmp_path)
+    tokens = ["▁", *ascii_uppercase, *(f"▁{each}" for each in letters)]
+    vocabulary = {each: number for number, each in enumerate(tokens)}
+    encoder = Encoder(models.BPE(vocab=vocabulary, merges=[("▁", each) for each in letters]))
+    encoder.pre_tokenizer = pre_tokenizers.Metaspace()
+    encoder.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(EngineMismatch, match=f"{reason}.*byte-level tokenizer"):
+        Tokenizer(tmp_path)

@@ -170,6 +170,8 @@ class Int8Engine:
                     tensors[f"layers.{index}.attention_norm"],
                     matrix(f"layers.{index}.qkv"),
                     tensors[f"layers.{index}.qkv.bias"],
+                    tensors.get(f"layers.{index}.query_norm"),
+                    tensors.get(f"layers.{index}.key_norm"),
                     matrix(f"layers.{index}.attention_output"),
                     tensors[f"layers.{index}.mlp_norm"],
                     matrix(f"layers.{index}.gate_up"),
@@ -228,6 +230,20 @@ class _NativeItem:
 def rope_tables(shape: int8_layout.Shape, context: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the rotary embedding's cosines and sines by position, (context, head / 2) each."""
     exponents = np.arange(0, shape.head, 2, dtype=np.float32) / np.float32(shape.head)
-    frequencies = (1.0 / np.float32(shape.rope_theta) ** exponents).astype(np.float32)
-    angles = np.arange(context, dtype=np.float32)[:, None] * frequencies
+    frequencies = _scaled((1.0 / np.float32(shape.rope_theta) ** exponents), shape.rope_scaling)
+    angles = np.arange(context, dtype=np.float32)[:, None] * frequencies.astype(np.float32)
     return np.cos(angles), np.sin(angles)
+
+
+def _scaled(frequencies: NDArray[np.float32], scaling: int8_layout.RopeScaling | None) -> NDArray[np.float32]:
+    """Return the angles by which a position differs from the next; see RopeScaling."""
+    if scaling is None:
+        return frequencies
+    factor = np.float32(scaling.factor)
+    if scaling.type == "linear":
+        return frequencies / factor
+    rotations = scaling.original * frequencies / (2 * np.pi)  # within the original context
+    span = scaling.high_frequency - scaling.low_frequency
+    # 0 for slow rotations, which are scaled; 1 for fast ones, which are not
+    fast: NDArray[np.float32] = np.clip((rotations - scaling.low_frequency) / span, 0, 1)
+    return frequencies * (fast + (1 - fast) / factor)

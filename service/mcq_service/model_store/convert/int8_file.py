@@ -67,6 +67,9 @@ def _parts(packer: _Packer) -> Iterator[_Part]:
         packed = f"layers.{index}"
         yield packer.vector(f"{packed}.attention_norm", f"{layer}.input_layernorm.weight")
         yield from packer.matrix(f"{packed}.qkv", packer.qkv(layer, "weight"))
+        for kind, short in (("query", "q"), ("key", "k")) if shape.head_norms else ():
+            source = f"{layer}.self_attn.{short}_norm.weight"
+            yield packer.vector(f"{packed}.{kind}_norm", source, size=shape.padded_head)
         yield _Part(f"{packed}.qkv.bias", lambda layer=layer: [packer.qkv_bias(layer)])  # type: ignore[misc]
         yield from packer.matrix(f"{packed}.attention_output", packer.attention_output(layer))
         yield packer.vector(f"{packed}.mlp_norm", f"{layer}.post_attention_layernorm.weight")
@@ -107,10 +110,10 @@ class _Packer:
         yield _Part(f"{name}.panels", panels)
         yield _Part(f"{name}.scales", lambda: scales)
 
-    def vector(self, name: str, source: str) -> _Part:
-        """Pad a vector."""
-        size = padded(self.shape.hidden)
-        return _Part(name, lambda: [_pad(np.concatenate(list(self._read(source))), size)])
+    def vector(self, name: str, source: str, *, size: int | None = None) -> _Part:
+        """Pad a vector to `size`, by default that of the hidden state."""
+        length = size or padded(self.shape.hidden)
+        return _Part(name, lambda: [_pad(np.concatenate(list(self._read(source))), length)])
 
     def channels(self, stem: str) -> Callable[[], Iterator[FloatArray]]:
         """Read a matrix unchanged."""
@@ -138,7 +141,9 @@ class _Packer:
         return rows
 
     def qkv_bias(self, layer: str) -> FloatArray:
-        """Return the biases of queries, keys and values, in the order of their channels."""
+        """Return the biases of queries, keys and values, in the order of their channels; zeros without biases."""
+        if not self.shape.biased:
+            return np.zeros(self.shape.padded_qkv, dtype=np.float32)
         return _pad(np.concatenate(list(self.qkv(layer, "bias")())).reshape(-1), self.shape.padded_qkv)
 
     def attention_output(self, layer: str) -> Callable[[], Iterator[FloatArray]]:
