@@ -17,7 +17,7 @@ from mcq_eval.report.html_page import render_page
 from mcq_eval.report.rows import read_rows
 from mcq_eval.report.tables import print_report
 from mcq_eval.runner import runner
-from mcq_eval.runner.answerers import load_in_process
+from mcq_eval.runner.answerers import InProcess, load_in_process
 from mcq_eval.runner.runner import ExamSpec
 from mcq_eval.runner.service_client import connect
 from mcq_eval.verdict import Limits
@@ -97,7 +97,7 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         prepared = _prepare(configured)
         async with load_in_process(prepared, configured) as ready:
             target = f"in this process, {prepared.precision}"
-            report = await evaluate(ready.mcq, target, ready.identity)
+            report = await evaluate(InProcess(ready), target, ready.identity)
     if arguments.html:
         arguments.html.write_text(render_page(report), encoding="utf-8")
     _write(report, arguments.json)

@@ -20,7 +20,7 @@ from mcq_service.api.service.schemas import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_eval.dataset.exam_file import AnyExamQuestion
 
 NO_LIMITS = Limits()
 
@@ -95,7 +95,7 @@ def build_report(
     )
 
 
-def placeholder_part(questions: Sequence[ExamQuestion]) -> Part:
+def placeholder_part(questions: Sequence[AnyExamQuestion]) -> Part:
     """Return a part with random answers to these questions; the real part will take as much space."""
     chance = random.Random(0)
     rows = [

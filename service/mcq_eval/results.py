@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pydantic.main import IncEx
 
-    from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_eval.dataset.exam_file import AnyExamQuestion
     from mcq_eval.report.exam_report import Report
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -86,7 +86,7 @@ def pod_account(environment: Mapping[str, str]) -> Account:
     )
 
 
-def check_size(questions: Sequence[ExamQuestion], *, shards: int) -> None:
+def check_size(questions: Sequence[AnyExamQuestion], *, shards: int) -> None:
     """Raise TooManyQuestions if the answers to one shard's questions do not fit into a ConfigMap."""
     size = len(gzip.compress(_json(placeholder_part(questions))))
     if size > MAX_PART_BYTES:

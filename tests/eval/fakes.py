@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mcq_eval.dataset.exam_file import read_exams
+from mcq_eval.dataset.typed_question import DecisionQuestion
 from mcq_eval.parts import Part, build_report
 from mcq_eval.report.exam_report import Report
 from mcq_eval.report.rows import Row
@@ -42,11 +43,12 @@ class FakeAnswerer:
         self.refused = refused
         self.questions: list[Question] = []
 
-    async def answers(self, questions: Sequence[Question]) -> Results:
-        self.questions += questions
+    async def answers(self, questions: Sequence[Question | DecisionQuestion]) -> Results:
         return Results(results=[self._result(index, each) for index, each in enumerate(questions)])
 
-    def _result(self, index: int, question: Question) -> Result:
+    def _result(self, index: int, question: Question | DecisionQuestion) -> Result:
+        assert isinstance(question, Question)
+        self.questions.append(question)
         if self.refused and question.question.endswith(self.refused):
             problem = Problem(type="about:blank", title="Refused", status=self.status, detail="Come again.")
             return Result(index=index, problem=problem)

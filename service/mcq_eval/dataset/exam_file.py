@@ -2,7 +2,7 @@
 
 A file has one JSON object a line: `id`, `question`, `choices` (a list, or a map of letters), `answer` (the letter of
 the right choice, its position from 0, or its text; see `answer_key`), and optionally `subject`. Other keys are
-ignored.
+ignored. A line with `type` is a typed question; see `typed_question`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mcq_eval.dataset.answer_key import answer_position
+from mcq_eval.dataset.typed_question import DecisionQuestion, one_line, parse_typed
 from mcq_eval.errors import ExamUnreadable
 from mcq_service.api.mcq.schemas import Question
 
@@ -32,9 +33,9 @@ _BYTE_ORDER_MARK = re.compile("^\ufeff", re.MULTILINE)
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
-@dataclass(frozen=True)
-class ExamQuestion:
-    """A question with its answer, a position among the choices, from 0.
+@dataclass(frozen=True, kw_only=True)
+class _WithAnswer:
+    """A question's answer, a position among its labels, from 0.
 
     `digest` is the digest of the content, without its place, id, spacing and order of choices. `exam` is the name of
     the file.
@@ -42,15 +43,9 @@ class ExamQuestion:
 
     id: str
     subject: str | None
-    question: Question
     answer: int
     digest: str
     exam: str = ""
-
-    @property
-    def labels(self) -> list[str]:
-        """The letters of the choices, in their order."""
-        return [option.label for option in self.question.options]
 
     @property
     def half(self) -> Half:
@@ -58,21 +53,50 @@ class ExamQuestion:
         return "calibration" if int(self.digest[-1], 16) % 2 else "evaluation"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExamQuestion(_WithAnswer):
+    """A multiple-choice question with its answer."""
+
+    question: Question
+
+    @property
+    def labels(self) -> list[str]:
+        """The letters of the choices, in their order."""
+        return [option.label for option in self.question.options]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypedExamQuestion(_WithAnswer):
+    """A predicate or a score with its answer."""
+
+    question: DecisionQuestion
+
+    @property
+    def labels(self) -> list[str]:
+        """True and False, or the levels, in their order."""
+        return self.question.labels
+
+
+AnyExamQuestion = ExamQuestion | TypedExamQuestion
+
+
 @dataclass
 class Exam:
-    """The questions of one or several files, without duplicates.
+    """The questions of one or several files, without duplicates: multiple-choice questions, and typed ones.
 
     `digests` are of the files (SHA-256), by name. `duplicates` and `skipped` have a line for each question left out.
     """
 
     questions: list[ExamQuestion] = field(default_factory=list)
+    typed: list[TypedExamQuestion] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     duplicates: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def select(self, split: Split, limit: int | None = None) -> list[ExamQuestion]:
+    def select(self, split: Split, limit: int | None = None) -> list[AnyExamQuestion]:
         """Return the questions of a half, or all; at most `limit`, chosen by their content and not by their order."""
-        chosen = [each for each in self.questions if split in {"all", each.half}]
+        every: list[AnyExamQuestion] = [*self.questions, *self.typed]
+        chosen = [each for each in every if split in {"all", each.half}]
         if limit is None or limit >= len(chosen):
             return chosen
         kept = {each.digest for each in sorted(chosen, key=lambda each: each.digest)[:limit]}
@@ -104,7 +128,7 @@ def read_exams(paths: Sequence[Path]) -> Exam:
         text = read_text(path)
         exam.digests[path.name] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         _read_lines(exam, places, path, text)
-    if not exam.questions:
+    if not (exam.questions or exam.typed):
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: the file has no questions.")
     return exam
 
@@ -150,7 +174,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> None:
     for place, value in json_lines(path, text):
         try:
-            question = parse_question(value)
+            question = _parse_line(value)
         except NotAskable as error:
             exam.skipped.append(f"{place}: {error}")
             continue
@@ -160,7 +184,20 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> No
             exam.duplicates.append(f"{place}: the same question as {before}")
             continue
         places[question.digest] = place
-        exam.questions.append(replace(question, exam=path.name))
+        if isinstance(question, TypedExamQuestion):
+            exam.typed.append(replace(question, exam=path.name))
+        else:
+            exam.questions.append(replace(question, exam=path.name))
+
+
+def _parse_line(value: object) -> AnyExamQuestion:
+    """Parse a line's object. Raises ValueError or NotAskable."""
+    if not isinstance(value, dict) or "type" not in value:
+        return parse_question(value)
+    row = parse_typed(value)
+    return TypedExamQuestion(
+        id=row.id, subject=row.subject, question=row.question, answer=row.position, digest=row.question.digest
+    )
 
 
 class NotAskable(Exception):
@@ -177,7 +214,7 @@ def parse_question(
     try:
         return _parse(value, answer)
     except ValidationError as error:
-        raise ValueError(_message(error)) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _parse(value: object, answer: Callable[[object, Sequence[Option]], int]) -> ExamQuestion:
@@ -186,7 +223,7 @@ def _parse(value: object, answer: Callable[[object, Sequence[Option]], int]) -> 
         question = Question(question=row.question, choices=row.choices)
     except ValidationError as error:
         if all(each["type"] == "duplicate_choice" for each in error.errors()):
-            raise NotAskable(_message(error)) from error
+            raise NotAskable(one_line(error)) from error
         raise
     if len(question.choices) > len(ascii_uppercase):
         raise ValueError(f"choices: a question of an exam has at most {len(ascii_uppercase)}")
@@ -209,10 +246,3 @@ def content_digest(question: Question) -> str:
     if len(set(choices)) < len(choices):
         choices = sorted("\n".join(option.lines) for option in question.options)
     return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()
-
-
-def _message(error: ValidationError) -> str:
-    first, *more = error.errors()
-    where = ".".join(str(step) for step in first["loc"] if step not in {"list", "map", "str", "int"})
-    rest = f" (and {len(more)} more)" if more else ""
-    return f"{where}: {first['msg']}{rest}" if where else f"{first['msg']}{rest}"

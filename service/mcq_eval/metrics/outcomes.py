@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
+from mcq_service.mcq.decision import expected_level
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,13 +22,17 @@ _MIN_PROBABILITY = 1e-12  # limits the loss of a probability that was rounded to
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answered question: a probability for each of `labels`, and the position of the correct one."""
+    """An answered question: a probability for each of `labels`, and the position of the correct one.
+
+    `ordered` says that the labels are the levels of a score.
+    """
 
     labels: Sequence[str]
     probabilities: Sequence[float]
     answer: int
     subject: str | None = None
     abstained: bool = False
+    ordered: bool = False
 
     @property
     def chosen(self) -> int:
@@ -83,6 +89,12 @@ def brier(outcomes: Sequence[Outcome]) -> float:
         sum((p - (index == each.answer)) ** 2 for index, p in enumerate(each.probabilities))
         for each in outcomes
     )
+
+
+def level_error(outcomes: Iterable[Outcome]) -> float | None:
+    """Return the mean distance, in levels, of the expected level from the correct one; None without a score."""
+    scores = [each for each in outcomes if each.ordered]
+    return _mean(abs(expected_level(each.probabilities) - each.answer) for each in scores) if scores else None
 
 
 def negative_log_likelihood(outcomes: Sequence[Outcome]) -> float:

@@ -143,7 +143,8 @@ class Figures(BaseModel):
 
     `ece` and `reliability` have bins of equal width. `answered` leaves out the abstentions. `confusion` counts how
     often the second letter was chosen when the first was correct. `risk_coverage` and `thresholds` don't depend on the
-    minimum confidence in the exam.
+    minimum confidence in the exam. `level_error` is the mean distance of a score's expected level from the correct
+    one; null without scores.
     """
 
     accuracy: Proportion
@@ -154,6 +155,7 @@ class Figures(BaseModel):
     ece_equal_mass: CalibrationError
     brier: float
     negative_log_likelihood: float
+    level_error: float | None = None
     letters: list[Letter]
     confusion: dict[str, dict[str, int]]
     recall_deviation: float
@@ -176,6 +178,7 @@ class Figures(BaseModel):
             ece_equal_mass=CalibrationError.of(answered, "equal-mass"),
             brier=outcomes.brier(answered),
             negative_log_likelihood=outcomes.negative_log_likelihood(answered),
+            level_error=outcomes.level_error(answered),
             letters=[
                 Letter(label=r.label, right=r.right, chosen=r.chosen, recall=r.recall if r.right else None)
                 for r in rows

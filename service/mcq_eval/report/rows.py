@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Row(BaseModel):
-    """An answered question. `answer` is the correct letter, `chosen` the most probable one."""
+    """An answered question. `answer` is the correct label, `chosen` the most probable one.
+
+    A label is a letter; of a predicate True or False, of a score a level.
+    """
 
     id: str
     digest: str
@@ -30,12 +33,18 @@ class Row(BaseModel):
     probabilities: list[float]
     abstained: bool
     answer_ms: float
+    type: Literal["choice", "predicate", "score"] = "choice"
 
     @property
     def outcome(self) -> Outcome:
         """The row in the form of the metrics."""
         return Outcome(
-            self.labels, self.probabilities, self.labels.index(self.answer), self.subject, self.abstained
+            self.labels,
+            self.probabilities,
+            self.labels.index(self.answer),
+            self.subject,
+            self.abstained,
+            self.type == "score",
         )
 
 

@@ -85,6 +85,11 @@ def _scores(figures: Figures) -> dict[str, str]:
         f"{mass.by_chance:.3f})",
         "Brier score": f"{figures.brier:.3f}",
         "log-likelihood": f"{-figures.negative_log_likelihood:.3f} nats a question",
+        **(
+            {}
+            if figures.level_error is None
+            else {"error of scores": f"{figures.level_error:.3f} levels (mean)"}
+        ),
     }
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from mcq_eval.calibration_fit.scored_question import ScoredQuestion
 from mcq_eval.errors import AskingFailed
 from mcq_eval.runner.service_client import PATIENCE_SECONDS
-from mcq_service.api.error_mapping import EXPECTED
-from mcq_service.api.mcq.schemas import Results
+from mcq_eval.runner.typed_answers import answers_of_both, typed_result
+from mcq_service.api.decisions.schemas import DecisionRequest
+from mcq_service.api.error_mapping import EXPECTED, as_problem
+from mcq_service.api.mcq.schemas import Result, Results
+from mcq_service.mcq import TypedQuestion
 from mcq_service.mcq.decision import rotations
 from mcq_service.runtime import builder
 from mcq_service.runtime.task_group import gather
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_eval.dataset.typed_question import DecisionQuestion
     from mcq_service.api.mcq.schemas import Question
     from mcq_service.mcq import LabelScores
     from mcq_service.model_store import PreparedModel
@@ -49,11 +54,37 @@ BESIDE_USERS = Pace(chunk=8, requests=1)
 _SCORED_AT_ONCE = 8
 
 
+AskedQuestion: TypeAlias = "Question | DecisionQuestion"
+
+
 class Answerer(Protocol):
     """Answers a batch of questions."""
 
-    async def answers(self, questions: Sequence[Question]) -> Results:
+    async def answers(self, questions: Sequence[AskedQuestion]) -> Results:
         """Return a result for each question, in their order. Raises AskingFailed if it can answer none."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Answers with a model in this process, by the service's own code."""
+
+    backend: Backend
+
+    async def answers(self, questions: Sequence[AskedQuestion]) -> Results:
+        """See Answerer."""
+        return await answers_of_both(questions, self.backend.mcq.answers, self._typed)
+
+    async def _typed(self, question: DecisionQuestion) -> Result:
+        request = DecisionRequest.model_validate(question.request)
+        [asked] = request.questions
+        use_case, started = self.backend.typed_questions, time.monotonic()
+        try:
+            answers = await use_case.answer(request.state, [TypedQuestion(asked.text, asked.options)])
+        except Exception as error:  # noqa: BLE001 - one question's error must not fail the others
+            return Result(index=0, problem=as_problem(error).problem())
+        return typed_result(
+            question, answers.probabilities[0], answers.usage, model=use_case.model, started=started
+        )
 
 
 class Scorer(Protocol):
@@ -85,7 +116,11 @@ async def load_in_process(
 
 
 async def answer_all(
-    answerer: Answerer, questions: Sequence[Question], *, advance: Callable[[int], None], pace: Pace = ALONE
+    answerer: Answerer,
+    questions: Sequence[AskedQuestion],
+    *,
+    advance: Callable[[int], None],
+    pace: Pace = ALONE,
 ) -> Results:
     """Ask all questions; call `advance` with the number of newly answered ones. Raises AskingFailed."""
     at_once = asyncio.Semaphore(pace.requests)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from mcq_eval.calibration_fit.fit import best_form, fit_calibration
+from mcq_eval.dataset.exam_file import ExamQuestion
 from mcq_eval.errors import AskingFailed, ExamUnreadable
 from mcq_eval.parts import Part, total_usage
 from mcq_eval.report.rows import Failure, Row
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcq_eval.calibration_fit.fit import Fit
-    from mcq_eval.dataset.exam_file import Exam, ExamQuestion, Split
+    from mcq_eval.dataset.exam_file import AnyExamQuestion, Exam, Split
     from mcq_eval.runner.answerers import Answerer, Pace, Scorer
     from mcq_service.api.mcq.schemas import Answer, Debias, Result
     from mcq_service.api.service.schemas import Identity
@@ -43,7 +44,7 @@ class ExamSpec:
     shards: int = 1
 
     @property
-    def questions(self) -> list[ExamQuestion]:
+    def questions(self) -> list[AnyExamQuestion]:
         """This shard's questions of the split. Raises ExamUnreadable if the split has none."""
         questions = self.exam.select(self.split, self.limit)
         if not questions:
@@ -70,12 +71,15 @@ async def run_exam(
     """
     questions = spec.questions
     options = {"mode": "answer", "debias": spec.debias, "min_confidence": spec.min_confidence}
-    asked = [each.question.model_copy(update=options) for each in questions]
+    asked = [
+        each.question.model_copy(update=options) if isinstance(each, ExamQuestion) else each.question
+        for each in questions
+    ]
     with count_progress("answered", len(asked), stream) as advance:
         started = clock()
         results = await answer_all(answerer, asked, advance=advance, pace=pace)
         seconds = clock() - started
-    answered: list[tuple[ExamQuestion, Answer]] = []
+    answered: list[tuple[AnyExamQuestion, Answer]] = []
     failures = []
     for question, result in zip(questions, results.results, strict=True):
         if result.answer is None:
@@ -114,7 +118,7 @@ def _reason(result: Result) -> str:
     return f"{result.problem.title}: {result.problem.detail}"
 
 
-def _row(question: ExamQuestion, answer: Answer) -> Row:
+def _row(question: AnyExamQuestion, answer: Answer) -> Row:
     probabilities = [each.probability for each in answer.probabilities]
     return Row(
         id=question.id,
@@ -126,6 +130,7 @@ def _row(question: ExamQuestion, answer: Answer) -> Row:
         probabilities=probabilities,
         abstained=answer.abstained,
         answer_ms=answer.timings.answer_ms,
+        type="choice" if isinstance(question, ExamQuestion) else question.question.type,
     )
 
 
@@ -137,7 +142,11 @@ async def calibrate(
 
     Write progress to `stream`.
     """
-    questions = spec.questions
+    questions = [each for each in spec.questions if isinstance(each, ExamQuestion)]
+    if not questions:
+        raise ExamUnreadable(
+            "A calibration needs multiple-choice questions: typed ones are asked in both orders."
+        )
     with count_progress("scored", len(questions) * len(forms.answering), stream) as advance:
         scored = {
             name: await score_all(scorer, questions, form, rotate=False, advance=advance)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from pydantic import ValidationError
 
 from mcq_eval.errors import AskingFailed
-from mcq_service.api.mcq.schemas import NO_ESCALATION, Batch, Results
+from mcq_eval.runner.typed_answers import answers_of_both, typed_result
+from mcq_service.api.decisions.schemas import Decision, PredicateAnswer, ScoreAnswer
+from mcq_service.api.mcq.schemas import NO_ESCALATION, Batch, Result, Results, Usage
+from mcq_service.api.problems import Problem
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from mcq_eval.dataset.typed_question import DecisionQuestion
     from mcq_service.api.mcq.schemas import Question
     from mcq_service.api.service.schemas import Identity
 
@@ -40,8 +45,11 @@ class ServiceClient:
         self._client = client
         self._sleep = sleep
 
-    async def answers(self, questions: Sequence[Question]) -> Results:
+    async def answers(self, questions: Sequence[Question | DecisionQuestion]) -> Results:
         """See Answerer. Wait while the service is busy, and repeat the questions that it was too busy for."""
+        return await answers_of_both(questions, self._answers, self._decide)
+
+    async def _answers(self, questions: Sequence[Question]) -> Results:
         results = (await self._post(questions)).results
         for _ in range(_RETRIES):
             busy = [each.index for each in results if each.problem and each.problem.status in _BUSY]
@@ -68,15 +76,7 @@ class ServiceClient:
 
     async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
-        for _ in range(_RETRIES):
-            try:
-                response = await self._client.post("/api/v1/mcq/answers", json=body)
-            except httpx2.HTTPError as error:
-                raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
-            if response.status_code not in _BUSY:
-                break
-            seconds = retry_after(response.headers) or 0.0
-            await self._sleep(min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
+        response = await self._send("/api/v1/mcq/answers", body)
         if response.status_code != httpx2.codes.OK:
             raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")
         try:
@@ -87,6 +87,46 @@ class ServiceClient:
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
         return results
+
+    async def _decide(self, question: DecisionQuestion) -> Result:
+        started = time.monotonic()
+        response = await self._send("/v1/decisions", question.request)
+        if response.status_code != httpx2.codes.OK:
+            return _refused(response.status_code, "Not answered", response.text[:500])
+        try:
+            decision = Decision.model_validate_json(response.content)
+        except ValidationError as error:
+            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+        match decision.answers[0]:
+            case PredicateAnswer(probability=true):
+                probabilities = [true, 1 - true]
+            case ScoreAnswer(probabilities=levels):
+                probabilities = [level.probability for level in levels]
+            case _:
+                return _refused(422, "Refused", "The confidence is below the service's minimum.")
+        usage = Usage(
+            prompt_tokens=decision.usage.input_tokens,
+            completion_tokens=0,
+            cached_tokens=decision.usage.input_tokens_details.cached_tokens,
+        )
+        return typed_result(question, probabilities, usage, model=decision.model, started=started)
+
+    async def _send(self, path: str, body: dict[str, Any]) -> httpx2.Response:
+        """Send the body; wait while the service is busy. Raises AskingFailed."""
+        for _ in range(_RETRIES):
+            try:
+                response = await self._client.post(path, json=body)
+            except httpx2.HTTPError as error:
+                raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
+            if response.status_code not in _BUSY:
+                break
+            seconds = retry_after(response.headers) or 0.0
+            await self._sleep(min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
+        return response
+
+
+def _refused(status: int, title: str, detail: str) -> Result:
+    return Result(index=0, problem=Problem(type="about:blank", title=title, status=status, detail=detail))
 
 
 @asynccontextmanager

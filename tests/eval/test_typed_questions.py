@@ -1,0 +1,139 @@
+"""Exams of typed questions: predicates and scores."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.eval.fakes import IDENTITY, PREPARED, evaluate
+from tests.service.fakes import FakeTexts, Replica
+from tests.service.local import listening
+
+from mcq_eval.dataset.exam_file import read_exams
+from mcq_eval.errors import ExamUnreadable
+from mcq_eval.parts import build_report
+from mcq_eval.report.html_page import render_page
+from mcq_eval.report.tables import print_report
+from mcq_eval.runner import runner
+from mcq_eval.runner.answerers import InProcess
+from mcq_eval.runner.runner import ExamSpec, run_exam
+from mcq_eval.runner.service_client import ServiceClient
+from mcq_service.prompts import CHATML
+
+PREDICATE = {
+    "id": "p",
+    "type": "predicate",
+    "input": "Fire is hot.",
+    "instructions": "It is warm.",
+    "answer": True,
+}
+SCORE = {
+    "id": "s", "type": "score", "input": "Great!", "instructions": "How good was it?", "subject": "reviews",
+    "levels": ["bad", "fair", "good"], "answer": "good",
+}  # fmt: skip
+CHOICE = {"id": "c", "question": "Which is a fruit?", "choices": ["stone", "apple", "car"], "answer": "B"}
+
+
+def exam(path: Path, *lines: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Write an exam with a question of each type; ids may be numbers."""
+    other = {**SCORE, "id": 4, "input": "Well.", "answer": 0}
+    return exam(tmp_path / "mixed.jsonl", PREDICATE, CHOICE, SCORE, other, {**SCORE, "id": "again"})
+
+
+def test_questions_of_all_types_are_read(mixed: Path) -> None:
+    """Duplicates are left out, as of other questions."""
+    read = read_exams([mixed])
+    assert [each.id for each in read.select("all")] == ["c", "p", "s", "4"]
+    assert [(each.labels, each.answer) for each in read.typed] == [
+        (["True", "False"], 0),
+        (["bad", "fair", "good"], 2),
+        (["bad", "fair", "good"], 0),
+    ]
+    assert len(read.duplicates) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({**PREDICATE, "answer": "yes"}, "answer: write true or false"),
+        ({**PREDICATE, "answer": 1}, "answer: write true or false"),
+        ({**PREDICATE, "levels": ["a", "b"]}, "a predicate has no levels"),
+        ({**PREDICATE, "type": "choice"}, "type: Input should be 'predicate' or 'score'"),
+        ({**PREDICATE, "input": " "}, "input must not be blank"),
+        ({**SCORE, "levels": None}, "a score needs levels"),
+        ({**SCORE, "levels": ["good"]}, "at least 2 items"),
+        ({**SCORE, "levels": ["good", "good"]}, "levels must be unique"),
+        ({**SCORE, "answer": 3}, "answer: write a level, or its position from 0"),
+        ({**SCORE, "answer": -1}, "answer: write a level, or its position from 0"),
+        ({**SCORE, "answer": True}, "answer: write a level, or its position from 0"),
+        ({**SCORE, "answer": "great"}, "answer: write a level, or its position from 0"),
+        ({"type": "score", "id": "a"}, "input: Field required"),
+    ],
+)
+def test_an_invalid_line_is_an_error_that_names_it(tmp_path: Path, line: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ExamUnreadable, match=r"exam\.jsonl:2: .*" + reason):
+        read_exams([exam(tmp_path / "exam.jsonl", CHOICE, line)])
+
+
+async def test_a_service_and_a_model_in_process_give_the_same_report(mixed: Path) -> None:
+    """The scripted model chooses the second option, so the two orders of a predicate cancel."""
+    replica = Replica(FakeTexts())
+    replica.load(debias="prior")
+    assert replica.lifecycle.backend
+    inside = await evaluate(InProcess(replica.lifecycle.backend), mixed)
+    async with listening(replica) as url, httpx2.AsyncClient(base_url=url) as client:
+        outside = await evaluate(ServiceClient(client), mixed)
+    replica.close()
+    drop = {"created", "seconds", "latency", "rows"}
+    assert inside.model_dump(exclude=drop) == outside.model_dump(exclude=drop)
+    rows = {row.id: row for row in outside.rows}
+    assert {name: (row.type, row.chosen) for name, row in rows.items()} == {
+        "c": ("choice", "B"),
+        "p": ("predicate", "True"),
+        "s": ("score", "fair"),
+        "4": ("score", "fair"),
+    }
+    assert rows["p"].probabilities == pytest.approx([0.5, 0.5]), "asked in both orders"
+    assert outside.figures.level_error == pytest.approx(1)
+    assert outside.figures.subjects["reviews"].total == 2
+    text = io.StringIO()
+    print_report(outside, text)
+    assert "error of scores" in text.getvalue()
+    assert "1.000 levels" in text.getvalue()
+    assert "Error of scores" in render_page(outside)
+
+
+async def test_a_refused_decision_is_unanswered(mixed: Path) -> None:
+    """The API does not give the probabilities of a refusal."""
+    replica = Replica(FakeTexts())
+    replica.load(min_confidence=0.9)
+    async with listening(replica) as url, httpx2.AsyncClient(base_url=url) as client:
+        part = await run_exam(
+            ServiceClient(client), ExamSpec(read_exams([mixed]), "all"),
+            target="a test", identity=IDENTITY, stream=io.StringIO(),
+        )  # fmt: skip
+    replica.close()
+    report = build_report([part])
+    assert [row.id for row in report.rows] == ["c"]
+    assert {failure.detail for failure in report.failures} == {
+        "Refused: The confidence is below the service's minimum."
+    }
+    assert report.figures.level_error is None
+
+
+async def test_a_calibration_uses_the_multiple_choice_questions_alone(tmp_path: Path) -> None:
+    """Typed ones are debiased by asking in both orders."""
+    replica = Replica(FakeTexts())
+    replica.load()
+    spec = ExamSpec(read_exams([exam(tmp_path / "typed.jsonl", PREDICATE, SCORE)]), "all")
+    with pytest.raises(ExamUnreadable, match="needs multiple-choice questions"):
+        await runner.calibrate(replica.mcq, spec, PREPARED, CHATML, stream=io.StringIO())
+    replica.close()
