@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -36,7 +37,8 @@ class Escalation:
     """A client of the other solver."""
 
     def __init__(self, endpoint: str, *, key_file: Path | None, timeout_seconds: float) -> None:
-        """Prepare a client for the solver at `endpoint`; it may be silent for `timeout_seconds`."""
+        """Prepare a client for the solver at `endpoint`; each answer may take `timeout_seconds`."""
+        self._seconds = timeout_seconds
         self._server = ServerConnection(
             endpoint.rstrip("/"), key_file=key_file, timeout_seconds=timeout_seconds, at_once=MAX_AT_ONCE
         )
@@ -46,11 +48,14 @@ class Escalation:
         """Ask the other solver, which answers by itself: it does not escalate. Raises EscalationFailed."""
         body = question.model_dump(mode="json", exclude_none=True, exclude={"stream"})
         try:
-            response = await self._server.send("POST", "/api/v1/mcq/answer", body, dict([NO_ESCALATION]))
-            try:
-                content = await response.aread()
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(self._seconds):
+                response = await self._server.send("POST", "/api/v1/mcq/answer", body, dict([NO_ESCALATION]))
+                try:
+                    content = await response.aread()
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise EscalationFailed(f"{self.name} does not answer within {self._seconds:g} s.") from error
         except httpx2.HTTPError as error:
             raise EscalationFailed(f"{self.name} does not answer: {type(error).__name__}.") from error
         except KeyUnreadable as error:

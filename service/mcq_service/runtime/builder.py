@@ -250,13 +250,16 @@ def admission_limits(settings: Settings) -> Limits:
 
 
 def build_escalation(settings: Settings) -> Escalation | None:
-    """Build the client of the solver that is asked instead of abstaining, if one is configured."""
+    """Build the client of the solver that is asked instead of abstaining, if one is configured.
+
+    It has half of a question's deadline: if it does not answer, the question is read again.
+    """
     if settings.escalation_endpoint is None:
         return None
     return Escalation(
         settings.escalation_endpoint,
         key_file=settings.escalation_api_key_file,
-        timeout_seconds=settings.deadline_seconds,
+        timeout_seconds=settings.deadline_seconds / 2,
     )
 
 

@@ -1,5 +1,6 @@
 """Questions below the minimum confidence go to another solver, over real sockets."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,8 +33,10 @@ async def other() -> AsyncIterator[Replica]:
 
 
 @asynccontextmanager
-async def escalating(replica: Replica, url: str, *, key_file: Path | None = None) -> AsyncIterator[None]:
-    escalation = Escalation(url, key_file=key_file, timeout_seconds=10)
+async def escalating(
+    replica: Replica, url: str, *, key_file: Path | None = None, seconds: float = 10
+) -> AsyncIterator[None]:
+    escalation = Escalation(url, key_file=key_file, timeout_seconds=seconds)
     replica.load(min_confidence=MINIMUM, escalation=escalation)
     try:
         yield
@@ -163,7 +166,12 @@ async def busy(_: Request) -> Response:
     return Response(status_code=429)
 
 
-@pytest.mark.parametrize("endpoint", [garbage, busy, None])
+async def silent(_: Request) -> Response:
+    await asyncio.sleep(60)
+    return Response()
+
+
+@pytest.mark.parametrize("endpoint", [garbage, busy, silent, None])
 async def test_without_the_other_solver_the_first_one_abstains(
     replica: Replica, client: httpx.AsyncClient, endpoint: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,7 +179,8 @@ async def test_without_the_other_solver_the_first_one_abstains(
     app = Starlette(routes=[Route(ANSWER, endpoint, methods=["POST"])] if endpoint else [])
     async with serving(app) as url:
         unreachable = "http://127.0.0.1:9"
-        async with escalating(replica, url if endpoint else unreachable):
+        seconds = 0.2 if endpoint is silent else 10
+        async with escalating(replica, url if endpoint else unreachable, seconds=seconds):
             answer = (await client.post(ANSWER, json=QUESTION)).json()
     assert (answer["answer"], answer["abstained"], answer["reasoning"]) == (None, True, "Because so.")
     assert "escalation" not in answer
