@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hack.dashboards.board import Query, board, buckets, graph, number, solver_variables
-from mcq_operator.desired.alerts import ANSWERED, FAILED, outcomes
+from mcq_operator.api.names import ANSWERED_OUTCOMES, FAILED_OUTCOMES
+from mcq_operator.desired.alerts import outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def _quantiles(metric: str) -> list[Query]:
 
 def overview() -> str:
     """Return the overview: rate, errors, durations and saturation."""
-    failed = outcomes(*FAILED)
+    failed = outcomes(*FAILED_OUTCOMES)
     now = [
         number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
                " tells, when a replica is scraped.", "none",
@@ -89,7 +90,7 @@ def overview() -> str:
 
 def quality() -> str:
     """Return the dashboard of accuracy, confidence and the distribution of answers."""
-    answered = _rate("mcq_requests_total", labels=outcomes(*ANSWERED))
+    answered = _rate("mcq_requests_total", labels=outcomes(*ANSWERED_OUTCOMES))
     letters = f"{_rate('mcq_answers_total', by='label')} / on () group_left {_rate('mcq_answers_total')}"
     chosen = [
         buckets("Confidence", "The probability of the chosen letter, of all answers.", "percentunit",

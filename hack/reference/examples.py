@@ -36,6 +36,7 @@ BACKUP = {"backup": {"uri": "s3://backups"}}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
 CLAIM = {"cache": {"type": "PVC"}}
 GATE = {"gate": {"examRef": {"name": "aqua"}}}
+WATCHED = {"gate": {"examRef": {"name": "aqua"}, "watch": {}}}
 MONITOR = {"serviceMonitor": {"enabled": True}}
 DASHBOARDS = {"dashboards": {"enabled": True}}
 ALERTS = {"alerts": {"enabled": True}}
@@ -178,6 +179,10 @@ EXAMPLES: dict[str, Example] = {
     "rollout.gate.minAccuracy": example(0, 0.5, rollout=GATE),
     "rollout.gate.maxRegression": example(0, 1, rollout=GATE),
     "rollout.gate.maxCalibrationError": example(0.1, 1, rollout=GATE),
+    "rollout.gate.watch.seconds": example(60, 86_400, rollout=WATCHED),
+    "rollout.gate.watch.maxErrorIncrease": example(0, 1, rollout=WATCHED),
+    "rollout.gate.watch.maxAbstentionIncrease": example(0, 1, rollout=WATCHED),
+    "rollout.gate.watch.maxSlowdown": example(1, 3, rollout=WATCHED),
     "rollout.autoRollback": example(True),
     "rollout.startupSeconds": example(30, 86_400),
     "disruption.minAvailable": example(0, 2, "50%", "100%"),
@@ -225,6 +230,10 @@ OPERATOR_ONLY = {
     "rollout.gate.minAccuracy": "the limits of the gate's MCQExam",
     "rollout.gate.maxRegression": "the limits of the gate's MCQExam",
     "rollout.gate.maxCalibrationError": "the limits of the gate's MCQExam",
+    **{
+        f"rollout.gate.watch.{leaf}": "whether a promoted change is withdrawn"
+        for leaf in ("seconds", "maxErrorIncrease", "maxAbstentionIncrease", "maxSlowdown")
+    },
     "rollout.autoRollback": "the operator's reaction to a failed roll-out",
 }
 """Leaves that change no object, and the behaviour that they change instead."""

@@ -7,8 +7,9 @@ import pytest
 from tests.monitoring.promtool import Promtool
 from tests.operator.support import solver
 
+from mcq_operator.api.names import FAILED_OUTCOMES
 from mcq_operator.api.telemetry import ANSWER_BOUNDS
-from mcq_operator.desired.alerts import FAILED, prometheus_rule
+from mcq_operator.desired.alerts import prometheus_rule
 from mcq_service.api import problems
 from mcq_service.telemetry.metrics import SECONDS
 
@@ -220,5 +221,5 @@ def test_the_operators_metric_names_equal_the_services() -> None:
     """The operator's outcome names and histogram bounds equal the service's, although they share no code."""
     known = {each.slug: each.status for each in vars(problems).values() if hasattr(each, "slug")}
     failures = {slug for slug, status in known.items() if status == 429 or (status >= 500 and status != 501)}
-    assert failures == set(FAILED)
+    assert failures == set(FAILED_OUTCOMES)
     assert set(ANSWER_BOUNDS) == set(SECONDS)

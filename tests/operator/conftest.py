@@ -6,6 +6,7 @@ CRDs, the installed operator) use another API server, `apart_kubectl`, and form 
 
 import asyncio
 import hashlib
+import itertools
 import os
 import subprocess
 import uuid
@@ -47,6 +48,7 @@ from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.traffic import ReplicaTraffic, TrafficProber
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()
@@ -211,12 +213,20 @@ class Bench:
     writes: list[tuple[str, str]] = field(default_factory=list)
     now: datetime = NOON
     images: ServiceImages = IMAGES
+    replica_traffic: ReplicaTraffic | None = None
 
     def __post_init__(self) -> None:
         self.restart()
         self.load_progress = LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
         self.api_keys = APIKeyProber(no_key_count, requeue=lambda _: None)
+        # Each reconcile asks again.
+        self.traffic = TrafficProber(
+            self._ask_traffic, clock=itertools.count(step=100).__next__, requeue=lambda _: None
+        )
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
+
+    async def _ask_traffic(self, _: str) -> ReplicaTraffic | None:
+        return self.replica_traffic
 
     @property
     def namespace(self) -> str:
@@ -253,6 +263,7 @@ class Bench:
             canary=self.canary,
             load_progress=self.load_progress,
             api_keys=self.api_keys,
+            traffic=self.traffic,
             upgrades=self.upgrades,
             images=self.images,
             operator_image=OPERATOR_IMAGE,

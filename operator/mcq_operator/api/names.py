@@ -27,6 +27,18 @@ EXAM_CONTAINER = "exam"
 BACKUP_CONTAINER = "backup"
 """The operator's container in a Pod. Injectors may add others, such as a mesh's proxy."""
 
+FAILED_OUTCOMES = (
+    "bad-engine",
+    "deadline-exceeded",
+    "draining",
+    "internal-error",
+    "not-ready",
+    "out-of-memory",
+    "overloaded",
+)
+"""Outcomes of valid questions that got no answer, in a replica's counts."""
+ANSWERED_OUTCOMES = ("abstained", "answered")
+
 HTTP_PORT = 8000
 PROBE_PORT = 8081
 """A replica's port for probes, metrics and the test question; no Ingress leads to it."""

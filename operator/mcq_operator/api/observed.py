@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from .base import Manifest
 from .solver import MCQSolver
-from .status import ObjectRef, ReportRef, ResourceStatus
+from .status import ObjectRef, ReportRef, ResourceStatus, Traffic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +163,7 @@ class ObservedSolver:
         starting: the start-up step that an unready replica reports.
         backups: the namespace's backups, if the operator could apply them.
         keys: the number of API keys of a replica, if it needs any and reported it.
+        traffic: the questions of the ready replicas, while a gate needs to know.
         escalation: the status of the solver that it escalates to, if that solver exists.
 
     """
@@ -183,6 +184,7 @@ class ObservedSolver:
     starting: str = ""
     backups: ObservedBackups | None = None
     keys: KeyCount | None = None
+    traffic: Traffic | None = None
     escalation: ResourceStatus | None = None
 
 

@@ -83,6 +83,23 @@ class Autoscaling(Model):
     """The Prometheus that KEDA queries."""
 
 
+class Watch(Model):
+    """What the new replicas must keep, compared with the earlier ones, while they answer users.
+
+    The operator reads both replicas' own counts. If the new ones are worse, beyond chance, the earlier ones answer
+    again and the change counts as refused.
+    """
+
+    seconds: int = Field(600, ge=60, le=86_400)
+    """How long to watch, in seconds, from the end of the roll-out."""
+    max_error_increase: Fraction = 0.02
+    """The greatest increase of the share of valid questions without an answer."""
+    max_abstention_increase: Fraction = 0.1
+    """The greatest increase of the share of abstentions."""
+    max_slowdown: float = Field(1.5, ge=1)
+    """The greatest mean time of an answer, as a multiple of the earlier replicas' in the same modes."""
+
+
 class Gate(Model):
     """The exam that a change of model, image or debiasing must pass before users' questions reach the new replicas.
 
@@ -99,6 +116,8 @@ class Gate(Model):
     """The greatest loss of accuracy against the current replicas."""
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
+    watch: Watch | None = None
+    """Watch the replicas of a change that passed, and switch back if they are worse; left out, don't."""
 
 
 class Rollout(Model):

@@ -55,6 +55,43 @@ class GateTerms(Model):
     """The greatest expected calibration error."""
 
 
+class ModeTraffic(Model):
+    """The answered questions of one mode."""
+
+    mode: str
+    """The mode."""
+    questions: int = Field(ge=0)
+    """Their number."""
+    seconds: float = Field(ge=0)
+    """The time that they took together."""
+
+
+class Traffic(Model):
+    """The questions of some replicas, from their start until they were last asked."""
+
+    questions: int = Field(0, ge=0)
+    """Valid questions."""
+    failed: int = Field(0, ge=0)
+    """Questions without an answer."""
+    abstained: int = Field(0, ge=0)
+    """Questions that the replicas abstained from."""
+    modes: list[ModeTraffic] = Field(default_factory=list, max_length=16)
+    """The answered ones by mode."""
+
+
+class WatchStatus(Model):
+    """How the replicas of a change compare with the earlier ones while they answer users."""
+
+    since: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    """When the roll-out was complete; left out until then."""
+    ended: bool = False
+    """Whether the watch has ended."""
+    before: Traffic
+    """The earlier replicas."""
+    after: Traffic = Traffic()
+    """The change's replicas, at the end of the watch."""
+
+
 class GateStatus(Model):
     """The progress of a change that must pass an exam."""
 
@@ -76,6 +113,10 @@ class GateStatus(Model):
     """The reason, with figures."""
     image: str = ""
     """The digest of the image that passed; left out if the node does not report it."""
+    previous: str = ""
+    """The digest of the change before this one, which answers again if the watch refuses this one."""
+    watch: WatchStatus | None = None
+    """The watch of the change's replicas, if the gate has one."""
 
 
 class Override(Model):

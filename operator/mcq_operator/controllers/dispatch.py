@@ -21,6 +21,7 @@ from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.traffic import TrafficProber
 
 from .exam import reconcile_exam
 from .solver import reconcile_solver
@@ -40,6 +41,7 @@ async def reconcile(
     canary: CanaryProber,
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
+    traffic: TrafficProber,
     upgrades: Upgrades,
     images: ServiceImages,
     operator_image: str,
@@ -60,6 +62,7 @@ async def reconcile(
                     canary=canary,
                     load_progress=load_progress,
                     api_keys=api_keys,
+                    traffic=traffic,
                     upgrades=upgrades,
                     images=images,
                     operator_image=operator_image,

@@ -43,6 +43,7 @@ async def gated_change(
             template_digest=digest,
             reason="CandidateStarting",
             message="",
+            previous=solver.status.promoted,
         )
     return recorded, status.rollback.template(replica_sets[replica_set])
 

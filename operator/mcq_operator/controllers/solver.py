@@ -26,10 +26,12 @@ from mcq_operator.api.kinds import (
     SERVICE_MONITOR,
 )
 from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
+from mcq_operator.api.status import Traffic
 from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.traffic import TrafficProber
 
 from . import gate
 from .route_conflicts import LIST_LAG_SECONDS, find_route_conflicts, has_new_route
@@ -58,6 +60,7 @@ async def reconcile_solver(
     canary: CanaryProber,
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
+    traffic: TrafficProber,
     upgrades: Upgrades,
     images: desired.ServiceImages,
     operator_image: str,
@@ -76,7 +79,7 @@ async def reconcile_solver(
         await write(cluster, error.resource, new_status, now())
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
-        return _gone(key, canary, load_progress, api_keys, upgrades)
+        return _gone(key, canary, load_progress, api_keys, traffic, upgrades)
     plain_template = desired.plain_template(solver, images=images)
     digest = desired.digest(plain_template)
     stored = solver
@@ -114,7 +117,7 @@ async def reconcile_solver(
         and not await cluster.still_has(solver)
     ):
         # The garbage collector took the missing objects with the solver. They must not be created again.
-        return _gone(key, canary, load_progress, api_keys, upgrades)
+        return _gone(key, canary, load_progress, api_keys, traffic, upgrades)
     conflicts = await find_route_conflicts(cluster, desired_objects, children)
     uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
     applied = await cluster.apply(solver, uncontested, children)
@@ -130,8 +133,9 @@ async def reconcile_solver(
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await _observed(
-        solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now()
-    )
+        solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now(),
+        traffic=traffic.total(solver, children.pods if status.watch.is_needed(solver, change) else ()),
+    )  # fmt: skip
     verdict = canary.verdict(solver, observed.deployment, observed.pods)
     # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
@@ -140,6 +144,9 @@ async def reconcile_solver(
     elif change is not None:
         gate_objects = await gate.read_objects(solver, applied, cluster)
         change = status.gate.advance(solver, change, gate_objects, now=now())
+        change = status.watch.advance(
+            solver, change, observed, advice=status.gate.advice(solver, change), now=now()
+        )
     new_status = status.of(
         solver,
         observed=observed,
@@ -175,6 +182,7 @@ async def reconcile_solver(
             observed,
             canary,
             load_progress,
+            traffic,
             new_status.gate,
             now(),
             new_route=has_new_route(cluster, applied),
@@ -214,7 +222,9 @@ def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
     return (after and after.phase) != (before and before.phase)
 
 
-def _gone(key: SolverKey, *caches: CanaryProber | LoadProgressProber | APIKeyProber | Upgrades) -> Result:
+def _gone(
+    key: SolverKey, *caches: CanaryProber | LoadProgressProber | APIKeyProber | TrafficProber | Upgrades
+) -> Result:
     for cache in caches:
         cache.forget(key)
     return Result(outcome=Outcome.GONE)
@@ -248,6 +258,8 @@ async def _observed(
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
     now: datetime,
+    *,
+    traffic: Traffic | None,
 ) -> ObservedSolver:
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
@@ -270,6 +282,7 @@ async def _observed(
         starting=load_progress.message(solver, children.pods),
         backups=await _backups(solver, cluster, applied, now),
         keys=api_keys.count(solver, children.pods),
+        traffic=traffic,
         escalation=await _escalation(solver, cluster),
     )
 
@@ -299,13 +312,19 @@ def _requeue_after(
     observed: ObservedSolver,
     canary: CanaryProber,
     load_progress: LoadProgressProber,
+    traffic: TrafficProber,
     change: GateStatus | None,
     now: datetime,
     *,
     new_route: bool,
 ) -> float | None:
     """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
-    times = [canary.retry_in(key), load_progress.retry_in(key), status.gate.retry_in(change)]
+    times = [
+        canary.retry_in(key),
+        load_progress.retry_in(key),
+        status.gate.retry_in(change),
+        traffic.retry_in(key),
+    ]
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:

@@ -12,18 +12,6 @@ from mcq_operator.api.kinds import PROMETHEUS_RULE, Kind
 from .manifest import manifest
 from .monitoring import is_on
 
-FAILED = (
-    "bad-engine",
-    "deadline-exceeded",
-    "draining",
-    "internal-error",
-    "not-ready",
-    "out-of-memory",
-    "overloaded",
-)
-"""Outcomes of valid questions that got no answer."""
-ANSWERED = ("abstained", "answered")
-
 
 def outcomes(*slugs: str) -> str:
     """Return the label matcher of these outcomes."""
@@ -100,7 +88,8 @@ def _with_runbook(rule: dict[str, Any], url: str) -> dict[str, Any]:
 def _records(solver: MCQSolver) -> Iterator[dict[str, Any]]:
     """Yield ratios over each window. Alerts and dashboards read these instead of the replicas' series."""
     replicas = _replicas(solver)
-    failed, counted, finished = outcomes(*FAILED), outcomes(*ANSWERED, *FAILED), outcomes(*ANSWERED)
+    failed, finished = outcomes(*names.FAILED_OUTCOMES), outcomes(*names.ANSWERED_OUTCOMES)
+    counted = outcomes(*names.ANSWERED_OUTCOMES, *names.FAILED_OUTCOMES)
     quick = f'le="{float(solver.spec.monitoring.alerts.answer_seconds)}"'
     for window in WINDOWS:
         errors = f"sum(rate(mcq_requests_total{{{replicas},{failed}}}[{window}])) or vector(0)"

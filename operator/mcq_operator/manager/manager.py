@@ -28,6 +28,7 @@ from mcq_operator.probes import ProbeClient, open_session
 from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
 from mcq_operator.probes.canary import CanaryProber, ask_canary
 from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress
+from mcq_operator.probes.traffic import TrafficProber, ask_traffic
 from mcq_operator.settings import Settings
 from mcq_operator.store import Change, Listing, Observation
 
@@ -138,7 +139,8 @@ async def lead(
         canary = CanaryProber(partial(ask_canary, probe_client, settings.canary_url), requeue=requeue)
         load_progress = LoadProgressProber(partial(ask_load_progress, probe_client), requeue=requeue)
         api_keys = APIKeyProber(partial(ask_api_keys, probe_client), requeue=requeue)
-        queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys)
+        traffic = TrafficProber(partial(ask_traffic, probe_client), requeue=requeue)
+        queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys, traffic)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.watch(longest_reconcile=queue.longest)
@@ -169,6 +171,7 @@ async def lead(
             await canary.close()
             await load_progress.close()
             await api_keys.close()
+            await traffic.close()
 
 
 async def _lead_while_elected(
@@ -246,6 +249,7 @@ def _queue(
     canary: CanaryProber,
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
+    traffic: TrafficProber,
 ) -> WorkQueue[Key]:
     """Return the queue with the reconcile as its work."""
     upgrades = Upgrades(
@@ -259,6 +263,7 @@ def _queue(
         canary=canary,
         load_progress=load_progress,
         api_keys=api_keys,
+        traffic=traffic,
         upgrades=upgrades,
         images=settings.images,
         operator_image=settings.image,

@@ -27,10 +27,10 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def replica_url(address: str, path: str) -> str:
-    """Return the URL of a path on the replica with this IP address."""
+def replica_url(address: str, path: str, *, port: int | None = None) -> str:
+    """Return the URL of a path on the replica with this IP address, by default on the port for clients."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{names.HTTP_PORT}{path}"
+    return f"http://{host}:{port or names.HTTP_PORT}{path}"
 
 
 def open_session() -> aiohttp.ClientSession:

@@ -18,7 +18,7 @@ from mcq_operator.api import (
 from mcq_operator.api.kinds import SERVICE
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 
-from . import exam, gate, loaded_model, pending, rollback, threshold, waiver
+from . import exam, gate, loaded_model, pending, rollback, threshold, waiver, watch
 from .conditions import findings
 from .events import events
 from .finding import Finding, quoted
@@ -38,6 +38,7 @@ __all__ = [
     "rollback",
     "threshold",
     "waiver",
+    "watch",
 ]
 
 
@@ -90,7 +91,7 @@ def of(
         model=ObservedModel(uri=loaded_model.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
-        promoted=solver.status.promoted if gate.holds(change) else identity,
+        promoted=_promoted(solver, change, identity),
         gate=change,
         last_gate=waiver.last_terms(solver, identity, holds=gate.holds(change)),
         override=waiver.override(solver, change, now=now),
@@ -104,6 +105,13 @@ def of(
         rollback=rollback.decide(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
+
+
+def _promoted(solver: MCQSolver, change: GateStatus | None, identity: str) -> str:
+    """Return the identity of the change that answers, or answers again."""
+    if change is not None and watch.refused(change):
+        return change.previous
+    return solver.status.promoted if gate.holds(change) else identity
 
 
 def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdict) -> bool:

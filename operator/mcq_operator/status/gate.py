@@ -91,13 +91,13 @@ def _follow_candidate(
     if current and candidate_exam.status.is_true("Complete"):
         return _decide(solver, gate, candidate, candidate_exam)
     if current and (detail := _lasting_failure(candidate_exam, now, at_once=FINAL)) is not None:
-        return _to(gate, "Refused", "ExamFailed", f"The exam could not run. {detail} {_advice(solver, gate)}")
+        return _to(gate, "Refused", "ExamFailed", f"The exam could not run. {detail} {advice(solver, gate)}")
     if (failed := _start_failure(candidate, now)) is not None:
         return _to(
             gate,
             "Refused",
             "CandidateNotReady",
-            f"{name} did not become ready. {failed} {_advice(solver, gate)}",
+            f"{name} did not become ready. {failed} {advice(solver, gate)}",
         )
     if not candidate.status.is_true("Ready"):
         detail = _message(candidate, "Ready")
@@ -124,12 +124,13 @@ def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, candidate
                 return _to(gate, "Overridden", waiver.LOOSENED, message)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
-            advice = f"The exam has too few questions to decide, so the change does not pass. {_advice(solver, gate)}"
-            return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {advice}")
-    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_advice(solver, gate)}")
+            why = "The exam has too few questions to decide, so the change does not pass."
+            return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {why} {advice(solver, gate)}")
+    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {advice(solver, gate)}")
 
 
-def _advice(solver: MCQSolver, gate: GateStatus) -> str:
+def advice(solver: MCQSolver, gate: GateStatus) -> str:
+    """Return what a person can do about a change that is not promoted."""
     return (
         "The previous replicas go on answering. Change the spec, or let this change through once: kubectl annotate"
         f" --overwrite mcq -n {solver.namespace} {solver.name}"

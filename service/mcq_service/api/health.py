@@ -36,6 +36,20 @@ class ReplicaState(BaseModel):
     api_keys: KeyCounts | None = Field(description="Null if no key is needed.")
 
 
+class ModeTraffic(BaseModel):
+    """The answered questions of one mode, and the seconds that they took together."""
+
+    questions: int
+    seconds: float
+
+
+class ReplicaTraffic(BaseModel):
+    """The questions of a replica since its start."""
+
+    outcomes: dict[str, int] = Field(description="Questions by outcome, as in mcq_requests_total.")
+    modes: dict[str, ModeTraffic]
+
+
 class SelfTestResult(BaseModel):
     """The replica answered a test question."""
 
@@ -71,6 +85,17 @@ async def livez(request: Request, response: Response) -> ReplicaState:
 async def answerz(request: Request) -> SelfTestResult:
     """200 if the replica answered a test question, processed like a client's. Needs no key."""
     return SelfTestResult(seconds=await _lifecycle(request).require_backend().selftest.seconds())
+
+
+@router.get("/trafficz")
+async def trafficz(request: Request) -> ReplicaTraffic:
+    """Return the questions of this replica since its start, for the operator."""
+    traffic = request.app.state.metrics.traffic()
+    modes = {
+        mode: ModeTraffic(questions=count, seconds=seconds)
+        for mode, (count, seconds) in traffic.modes.items()
+    }
+    return ReplicaTraffic(outcomes=traffic.outcomes, modes=modes)
 
 
 @router.get("/metrics", responses=_METRICS, response_class=Response)

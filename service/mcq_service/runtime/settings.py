@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="A second port that clients can't overload: for /startupz, /readyz and /livez, and, instead of "
-        "MCQ_PORT, for /metrics and /answerz. Unset: no second port.",
+        "MCQ_PORT, for /metrics, /trafficz and /answerz. Unset: no second port.",
     )
     root_path: str = Field(
         default="",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -62,6 +63,13 @@ class ModelInfo(Protocol):
     @property
     def precision(self) -> str:
         """The number format of its weights."""
+
+
+class Traffic(NamedTuple):
+    """The questions of one replica since its start: by outcome, and by mode with the seconds that they took."""
+
+    outcomes: dict[str, int]
+    modes: dict[str, tuple[int, float]]
 
 
 class Metrics:
@@ -208,6 +216,20 @@ class Metrics:
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
         self._tokens.labels("completion").inc(usage.completion_tokens)
         self._cached.inc(usage.cached_tokens)
+
+    def traffic(self) -> Traffic:
+        """Return the sums of the counters that tell good replicas from bad ones."""
+        outcomes: dict[str, int] = defaultdict(int)
+        times: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+        for sample in next(iter(self._requests.collect())).samples:
+            if sample.name.endswith("_total"):
+                outcomes[sample.labels["outcome"]] += int(sample.value)
+        for sample in next(iter(self._duration.collect())).samples:
+            if sample.name.endswith(("_count", "_sum")):
+                times[sample.labels["mode"]][sample.name.endswith("_sum")] += sample.value
+        return Traffic(
+            dict(outcomes), {mode: (int(count), seconds) for mode, (count, seconds) in times.items()}
+        )
 
     def exposition(self) -> bytes:
         """Return the metrics as OpenMetrics text."""

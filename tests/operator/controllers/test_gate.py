@@ -12,6 +12,7 @@ from tests.operator.live import apply, condition, existing, patch, pod_names, un
 from mcq_eval.report.rows import Row
 from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Key, Manifest, SolverKey
+from mcq_operator.probes.traffic import ReplicaTraffic
 
 GATE = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
 SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE, "storage": {"cache": {"type": "PVC"}}}
@@ -42,9 +43,9 @@ async def settle(bench: Bench) -> None:
 def mark_ready(kubectl: Kubectl, name: str) -> bool:
     """Mark a solver's Pods ready as a kubelet does; return whether its Deployment has counted the only one."""
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
-    ready_status = {
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}
-    }
+    ready = {"type": "Ready", "status": "True", **since}
+    address = {"podIP": "192.0.2.7", "podIPs": [{"ip": "192.0.2.7"}]}
+    ready_status = {"status": {"phase": "Running", "conditions": [ready], **address}}
     labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/name=mcq-solver"
     for pod in kubectl.list("pods", labels):
         with contextlib.suppress(ApiException):  # a replaced Pod may be gone
@@ -311,3 +312,57 @@ async def test_a_removed_gate_lets_the_change_through_and_leaves_a_record(
     assert "GateRemoved" in kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
     await until(lambda: kubectl.get("mcqexam", CANDIDATE) is None)
+
+
+def counted(*, failed: int = 0) -> ReplicaTraffic:
+    """Return the counts of a replica after 500 questions."""
+    outcomes = {"answered": 500 - failed, "internal-error": failed}
+    return ReplicaTraffic.model_validate(
+        {"outcomes": outcomes, "modes": {"explain": {"questions": 500, "seconds": 9}}}
+    )
+
+
+async def test_a_promoted_change_that_fails_users_is_withdrawn(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    """The earlier replicas answer again, the status has the figures, and a restarted operator leaves it so."""
+    bench.replica_traffic = counted()
+    rollout = {"gate": {**GATE["gate"], "watch": {"seconds": 600}}}
+    rows = await finish_baseline(kubectl, bench, tmp_path, {**SPEC, "rollout": rollout})
+    patch(kubectl, "mcq", "demo", CHANGE)
+    await make_ready(kubectl, bench, CANDIDATE)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await settle(bench)
+    assert gate(kubectl)["watch"]["before"] == {
+        "questions": 500, "failed": 0, "abstained": 0,
+        "modes": [{"mode": "explain", "questions": 500, "seconds": 9}],
+    }  # fmt: skip
+    bench.replica_traffic = None  # the new replica does not answer yet
+    await make_ready(kubectl, bench, "demo")
+    assert precision(kubectl) == "float32"
+    assert "since" in gate(kubectl)["watch"]
+    bench.replica_traffic = counted(failed=100)
+    await settle(bench)
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+    state = gate(kubectl)
+    assert (state["phase"], state["reason"], state["watch"]["after"]["failed"]) == (
+        "Refused",
+        "WorseThanBefore",
+        100,
+    )
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("False", "WorseThanBefore")
+    assert "100 of 500 questions without an answer, before 0 of 500" in reported["message"]
+    assert (condition(kubectl, "Degraded")["status"], condition(kubectl, "Degraded")["reason"]) == (
+        "True",
+        "WorseThanBefore",
+    )
+    bench.restart()
+    await bench.cluster.discover()
+    await make_ready(kubectl, bench, "demo")
+    assert precision(kubectl) == "auto"
+    approval = f"{state['change']} alice: the errors were the network's"
+    kubectl("annotate", "mcq", "demo", f"mcq-operator.dev/promote={approval}")
+    await settle(bench)
+    assert (precision(kubectl), gate(kubectl)["phase"]) == ("float32", "Overridden")

@@ -91,6 +91,19 @@ async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: 
     assert "mcq_answers_total{" not in (await client.get("/metrics")).text
 
 
+async def test_the_traffic_has_the_sums_for_the_operator(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Before the first question they are empty."""
+    replica.load(min_confidence=0.6)
+    assert (await client.get("/trafficz")).json() == {"outcomes": {}, "modes": {}}
+    await client.post(ANSWER, json=QUESTION)
+    await client.post(ANSWER, json={**QUESTION, "mode": "answer", "min_confidence": 0.9})
+    await client.post(ANSWER, json={"question": "?"})
+    traffic = (await client.get("/trafficz")).json()
+    assert traffic["outcomes"] == {"answered": 1, "abstained": 1, "invalid-question": 1}
+    assert {mode: each["questions"] for mode, each in traffic["modes"].items()} == {"explain": 1, "answer": 1}
+    assert traffic["modes"]["explain"]["seconds"] > 0
+
+
 def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Replica) -> None:
     """The batch's time is in no request's trace, but each trace links to it."""
     requests = [SpanContext(trace_id, 1, is_remote=False, trace_flags=TraceFlags(1)) for trace_id in (1, 2)]

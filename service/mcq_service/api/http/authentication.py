@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 # Probes and scrapes have no key; the page asks its reader for one.
 _OPEN = frozenset(
-    {"/", "/startupz", "/readyz", "/health", "/livez", "/answerz", "/metrics", "/docs", "/openapi.json"}
+    {
+        "/",
+        "/startupz",
+        "/readyz",
+        "/health",
+        "/livez",
+        "/answerz",
+        "/trafficz",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+    }
 )
 _OPEN_BELOW = ("/page/", "/docs/")
 _BEARER = re.compile(rb"bearer +([!-~]+) *", re.IGNORECASE)

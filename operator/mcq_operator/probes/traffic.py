@@ -1,0 +1,113 @@
+"""The questions that a solver's replicas answered, failed or abstained from, while a gate watches them.
+
+Replicas count them from their start and report the sums, so nothing is lost if the operator restarts. The operator
+asks all ready replicas, outside the reconciles.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
+from mcq_operator.api.observed import is_ready
+from mcq_operator.api.status import ModeTraffic, Traffic
+
+from . import ProbeClient, ProbeError, replica_url
+from .prober import Prober
+
+TIMEOUT_SECONDS = 3.0
+EVERY_SECONDS = 15.0
+AT_ONCE = 8
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+
+
+class _Mode(BaseModel):
+    questions: Count
+    seconds: Seconds
+
+
+class ReplicaTraffic(BaseModel):
+    """The body of `/trafficz`."""
+
+    outcomes: Annotated[dict[str, Count], Field(max_length=64)]
+    modes: Annotated[dict[str, _Mode], Field(max_length=16)]
+
+
+async def ask_traffic(client: ProbeClient, address: str) -> ReplicaTraffic | None:
+    """Ask over HTTP at the Pod's address; return None if the replica gives no counts. Never raise."""
+    try:
+        reply = await client.get(
+            replica_url(address, "/trafficz", port=names.PROBE_PORT), seconds=TIMEOUT_SECONDS
+        )
+        return ReplicaTraffic.model_validate_json(reply.body)
+    except (ProbeError, ValidationError):
+        return None
+
+
+class TrafficProber(Prober[Traffic | None]):
+    """Keeps the sum over each watched solver's replicas."""
+
+    QUESTION = "question for the traffic"
+
+    def __init__(self, ask: Callable[[str], Awaitable[ReplicaTraffic | None]], **options: Any) -> None:
+        """`ask` gets a replica's address; see Prober."""
+        super().__init__(unknown=None, pause=EVERY_SECONDS, **options)
+        self._ask = ask
+
+    def total(self, solver: MCQSolver, pods: Iterable[Manifest]) -> Traffic | None:
+        """Return the last sum over the ready replicas; None before an answer of all of them."""
+        ready = {pod["metadata"]["uid"]: pod["status"]["podIP"] for pod in pods if _may_be_asked(pod)}
+        if not ready:
+            self.forget(solver.key)
+            return None
+        subject = " ".join(sorted(ready))
+        return self._answer(solver.key, subject, partial(self._ask_all, [*ready.values()]))
+
+    def retry_in(self, key: SolverKey) -> float | None:
+        """Return the seconds until the replicas are asked again, or None if they are not asked."""
+        return EVERY_SECONDS if key in self._probes else None
+
+    async def _ask_all(self, addresses: list[str]) -> Traffic | None:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(address: str) -> ReplicaTraffic | None:
+            async with turns:
+                return await self._ask(address)
+
+        answers = await asyncio.gather(*map(ask, addresses))
+        known = [each for each in answers if each is not None]
+        return total(known) if len(known) == len(answers) else None
+
+
+def total(replicas: Iterable[ReplicaTraffic]) -> Traffic:
+    """Return the sum over replicas."""
+    outcomes: dict[str, int] = {}
+    modes: dict[str, tuple[int, float]] = {}
+    for each in replicas:
+        for outcome, count in each.outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+        for name, mode in each.modes.items():
+            questions, seconds = modes.get(name, (0, 0.0))
+            modes[name] = questions + mode.questions, seconds + mode.seconds
+    return Traffic(
+        questions=_count(outcomes, {*names.ANSWERED_OUTCOMES, *names.FAILED_OUTCOMES}),
+        failed=_count(outcomes, names.FAILED_OUTCOMES),
+        abstained=outcomes.get("abstained", 0),
+        modes=[
+            ModeTraffic(mode=name, questions=questions, seconds=round(seconds, 3))
+            for name, (questions, seconds) in sorted(modes.items())
+        ],
+    )
+
+
+def _count(outcomes: Mapping[str, int], chosen: Iterable[str]) -> int:
+    return sum(outcomes.get(outcome, 0) for outcome in chosen)
+
+
+def _may_be_asked(pod: Manifest) -> bool:
+    return is_ready(pod) and "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]

@@ -1,0 +1,104 @@
+"""The watch of a change that passed its gate: do its replicas answer users as well as the earlier ones did?
+
+Only differences beyond chance count: the low end of the one-sided 95 % interval of Agresti and Caffo (The American
+Statistician 54, 2000), which adds a success and a failure to each side.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+
+from mcq_operator.api import GateStatus, MCQSolver
+from mcq_operator.api.observed import Deployment, ObservedSolver
+from mcq_operator.api.scaling import Watch
+from mcq_operator.api.status import Traffic, WatchStatus
+
+from .transitions import stamp
+
+REASON = "WorseThanBefore"
+"""Why a change is refused after it had passed."""
+FEWEST = 50
+"""Questions below which nothing is said about a side."""
+_QUANTILE = 1.645  # of the normal distribution, one-sided 95 %
+
+
+def is_needed(solver: MCQSolver, gate: GateStatus | None) -> bool:
+    """Return whether the gate needs the replicas' counts: before a change's roll-out, and while it is watched."""
+    spec = solver.spec.rollout.gate
+    if spec is None or spec.watch is None or gate is None:
+        return False
+    return gate.phase in {"Waiting", "Sitting"} or (gate.watch is not None and not gate.watch.ended)
+
+
+def refused(gate: GateStatus | None) -> bool:
+    """Return whether the watch has refused the change, which had passed before."""
+    return gate is not None and gate.phase == "Refused" and gate.reason == REASON
+
+
+def advance(
+    solver: MCQSolver, gate: GateStatus, observed: ObservedSolver, *, advice: str, now: datetime
+) -> GateStatus:
+    """Return the gate with the watch's next state. `advice` ends the message of a refusal."""
+    spec, recorded = solver.spec.rollout.gate, solver.status.gate
+    if spec is None or spec.watch is None or gate.phase != "Passed":
+        return gate
+    if gate.watch is None:
+        has_just_passed = recorded is not None and recorded.phase in {"Waiting", "Sitting"}
+        before = observed.traffic or Traffic()
+        return gate.model_copy(update={"watch": WatchStatus(before=before)}) if has_just_passed else gate
+    if gate.watch.ended or not _rolled_out(solver, observed.deployment):
+        return gate
+    if gate.watch.since is None:
+        return _with(gate, gate.watch.model_copy(update={"since": stamp(now)}))
+    before, after = gate.watch.before, observed.traffic or Traffic()
+    ended = gate.watch.model_copy(update={"ended": True, "after": after})
+    if worse := "; ".join(_differences(before, after, spec.watch)):
+        message = f"The change passed its exam, but its replicas answer worse than the earlier ones: {worse}. {advice}"
+        changes = {"phase": "Refused", "reason": REASON, "message": message, "watch": ended}
+        return gate.model_copy(update=changes)
+    if (now - datetime.fromisoformat(gate.watch.since)).total_seconds() < spec.watch.seconds:
+        return gate
+    return _with(gate, ended)
+
+
+def _with(gate: GateStatus, watch: WatchStatus) -> GateStatus:
+    return gate.model_copy(update={"watch": watch})
+
+
+def _rolled_out(solver: MCQSolver, deployment: Deployment | None) -> bool:
+    return deployment is not None and deployment.rolled_out(solver)
+
+
+def _differences(before: Traffic, after: Traffic, limits: Watch) -> Iterator[str]:
+    """Yield what is worse than allowed, with its figures."""
+    if min(before.questions, after.questions) < FEWEST:
+        return
+    for name, old, new, limit in (
+        ("without an answer", before.failed, after.failed, limits.max_error_increase),
+        ("abstained", before.abstained, after.abstained, limits.max_abstention_increase),
+    ):
+        if _increase(old, before.questions, new, after.questions) > limit:
+            yield (
+                f"{new} of {after.questions} questions {name}, before {old} of {before.questions}"
+                f" (allowed: {limit:.0%} more)"
+            )
+    slowdown = _slowdown(before, after)
+    if slowdown is not None and slowdown > limits.max_slowdown:
+        yield f"an answer takes {slowdown:.1f} times as long (allowed: {limits.max_slowdown:g} times)"
+
+
+def _increase(old: int, old_total: int, new: int, new_total: int) -> float:
+    """Return the low end of the interval of a share's increase."""
+    before, after = (old + 1) / (old_total + 2), (new + 1) / (new_total + 2)
+    variance = before * (1 - before) / (old_total + 2) + after * (1 - after) / (new_total + 2)
+    return after - before - _QUANTILE * math.sqrt(variance)
+
+
+def _slowdown(before: Traffic, after: Traffic) -> float | None:
+    """Return how many times as long answers take, for the present mix of modes; None if too few can be compared."""
+    earlier = {each.mode: each for each in before.modes if each.questions >= FEWEST}
+    compared = [each for each in after.modes if each.questions >= FEWEST and each.mode in earlier]
+    expected = sum(
+        each.questions * earlier[each.mode].seconds / earlier[each.mode].questions for each in compared
+    )
+    return sum(each.seconds for each in compared) / expected if expected > 0 else None
