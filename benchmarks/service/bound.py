@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import Question as Wire
+from mcq_service.api.mcq.question_schemas import Question as Wire
 from mcq_service.engine import Tokenizer, cpus
 from mcq_service.engine.int8.int8_engine import Int8Engine
 from mcq_service.prompts import render

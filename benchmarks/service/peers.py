@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.servers import free_port, running
 from benchmarks.service.workload import Measured, Question, Scenario, offsets
-from mcq_service.api.mcq.schemas import Question as Wire
+from mcq_service.api.mcq.question_schemas import Question as Wire
 from mcq_service.prompts import render
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from mcq_eval.dataset.exam_file import SPLITS
 from mcq_eval.environment import KEY_VARIABLE
 from mcq_eval.errors import ExamError
 from mcq_eval.importing.importer import FORMATS, import_exam
-from mcq_service.api.mcq.schemas import Debias
+from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.model_store.progress_display import report_error
 from mcq_service.runtime.terminal import printable
 

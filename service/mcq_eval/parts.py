@@ -14,7 +14,8 @@ from mcq_eval.report.comparison import compare
 from mcq_eval.report.exam_report import Figures, Latency, Report
 from mcq_eval.report.rows import Failure, Row
 from mcq_eval.verdict import Limits, judge
-from mcq_service.api.mcq.schemas import Debias, Usage
+from mcq_service.api.mcq.answer_schemas import Usage
+from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.api.service.schemas import Identity
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from mcq_eval.report.exam_report import Report
 from mcq_eval.report.rows import Row
 from mcq_eval.runner.answerers import Answerer
 from mcq_eval.runner.runner import ExamSpec, run_exam
-from mcq_service.api.mcq.schemas import (
+from mcq_service.api.mcq.answer_schemas import (
     Answer,
     Choice,
     LabelProbability,
-    Question,
     Result,
     Results,
     Timings,
     Usage,
 )
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.api.problems import Problem
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import CHATML

@@ -11,7 +11,7 @@ from mcq_eval.report.comparison import Comparison
 from mcq_eval.report.exam_report import Figures, Latency, Report
 from mcq_eval.report.html_page import render_page
 from mcq_eval.report.rows import Failure, Row
-from mcq_service.api.mcq.schemas import Usage
+from mcq_service.api.mcq.answer_schemas import Usage
 
 VOID = {"meta", "link", "br", "img", "input"}
 

@@ -20,7 +20,7 @@ from mcq_eval.errors import ResultsNotStored, ResultUnreadable, TooManyQuestions
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.rows import read_stored_rows
 from mcq_eval.results import MAX_PART_BYTES, Account, ResultStore, Values, check_size
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 
 
 def questions(count: int) -> list[ExamQuestion]:

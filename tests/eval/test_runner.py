@@ -16,7 +16,8 @@ from mcq_eval.report.tables import print_report
 from mcq_eval.runner import runner
 from mcq_eval.runner.runner import ExamSpec
 from mcq_eval.verdict import Limits
-from mcq_service.api.mcq.schemas import Question, Usage
+from mcq_service.api.mcq.answer_schemas import Usage
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokens
 from mcq_service.mcq import LabelScores
 from mcq_service.mcq.decision import rotations

@@ -11,7 +11,8 @@ from tests.service.fakes import IDENTITY, Replica
 
 from mcq_eval.errors import AskingFailed
 from mcq_eval.runner.service_client import ServiceClient
-from mcq_service.api.mcq.schemas import Question, Result, Results
+from mcq_service.api.mcq.answer_schemas import Result, Results
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.api.problems import Problem
 
 

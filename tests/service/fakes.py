@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mcq_service.api import app
-from mcq_service.api.mcq.schemas import Debias
+from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService, TypedQuestions

@@ -19,13 +19,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from mcq_eval.dataset.answer_key import answer_position
 from mcq_eval.dataset.typed_question import DecisionQuestion, one_line, parse_typed
 from mcq_eval.errors import ExamUnreadable
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mcq_service.api.mcq.schemas import Option
+    from mcq_service.api.mcq.question_schemas import Option
 
 Half = Literal["calibration", "evaluation"]
 Split = Literal["calibration", "evaluation", "all"]

@@ -13,7 +13,8 @@ from mcq_eval.metrics import calibration_error, letter_bias, outcomes, risk_cove
 from mcq_eval.metrics.calibration_error import BINS, Binning
 from mcq_eval.report.comparison import Comparison
 from mcq_eval.report.rows import Failure, Row
-from mcq_service.api.mcq.schemas import Debias, Usage
+from mcq_service.api.mcq.answer_schemas import Usage
+from mcq_service.api.mcq.question_schemas import Debias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

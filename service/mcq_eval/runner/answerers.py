@@ -14,7 +14,7 @@ from mcq_eval.runner.service_client import PATIENCE_SECONDS
 from mcq_eval.runner.typed_answers import answers_of_both, typed_result
 from mcq_service.api.decisions.schemas import DecisionRequest
 from mcq_service.api.error_mapping import EXPECTED, as_problem
-from mcq_service.api.mcq.schemas import Result, Results
+from mcq_service.api.mcq.answer_schemas import Result, Results
 from mcq_service.mcq import TypedQuestion
 from mcq_service.mcq.decision import rotations
 from mcq_service.runtime import builder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mcq_eval.dataset.exam_file import ExamQuestion
     from mcq_eval.dataset.typed_question import DecisionQuestion
-    from mcq_service.api.mcq.schemas import Question
+    from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.mcq import LabelScores
     from mcq_service.model_store import PreparedModel
     from mcq_service.prompts import Form

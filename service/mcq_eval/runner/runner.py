@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mcq_eval.calibration_fit.fit import Fit
     from mcq_eval.dataset.exam_file import AnyExamQuestion, Exam, Split
     from mcq_eval.runner.answerers import Answerer, Pace, Scorer
-    from mcq_service.api.mcq.schemas import Answer, Debias, Result
+    from mcq_service.api.mcq.answer_schemas import Answer, Result
+    from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.api.service.schemas import Identity
     from mcq_service.model_store import PreparedModel
     from mcq_service.prompts import Forms

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from mcq_eval.errors import AskingFailed
 from mcq_eval.runner.typed_answers import answers_of_both, typed_result
 from mcq_service.api.decisions.schemas import Decision, PredicateAnswer, ScoreAnswer
-from mcq_service.api.mcq.schemas import NO_ESCALATION, Batch, Result, Results, Usage
+from mcq_service.api.mcq.answer_schemas import Result, Results, Usage
+from mcq_service.api.mcq.question_schemas import NO_ESCALATION, Batch
 from mcq_service.api.problems import Problem
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from mcq_eval.dataset.typed_question import DecisionQuestion
-    from mcq_service.api.mcq.schemas import Question
+    from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.api.service.schemas import Identity
 
 PATIENCE_SECONDS = 600.0

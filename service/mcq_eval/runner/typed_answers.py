@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from mcq_eval.dataset.typed_question import DecisionQuestion
-from mcq_service.api.mcq.schemas import Answer, LabelProbability, Question, Result, Results, Timings, Usage
+from mcq_service.api.mcq.answer_schemas import Answer, LabelProbability, Result, Results, Timings, Usage
+from mcq_service.api.mcq.question_schemas import Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import NONE_OF_THESE
+from mcq_service.api.mcq.question_schemas import NONE_OF_THESE
 from mcq_service.yaml_output import REASONING_KEY
 from mcq_service.yaml_output.document import quoted
 
 if TYPE_CHECKING:
-    from mcq_service.api.mcq.schemas import Decision, ResponseFormat
+    from mcq_service.api.mcq.answer_schemas import Decision
+    from mcq_service.api.mcq.question_schemas import ResponseFormat
 
 _ABSTAINED = "No answer"
 

@@ -6,13 +6,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import Answer, Decision, Escalated, ReasoningDelta
+from mcq_service.api.mcq.answer_schemas import Answer, Decision, Escalated, ReasoningDelta
 from mcq_service.mcq.escalation import EscalationFailed, TooUnsure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.api.mcq.schemas import Question, Timings, Usage
+    from mcq_service.api.mcq.answer_schemas import Timings, Usage
+    from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.mcq.escalation import Escalation
     from mcq_service.mcq.session import AnswerOptions, Session
     from mcq_service.scheduler import Admission, LanePart

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.api.mcq.schemas import Choice, LabelProbability
+from mcq_service.api.mcq.answer_schemas import Choice, LabelProbability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_service.api.mcq.schemas import Option
+    from mcq_service.api.mcq.question_schemas import Option
 
 
 class Selection(NamedTuple):

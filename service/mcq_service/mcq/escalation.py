@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import httpx2
 from pydantic import ValidationError
 
-from mcq_service.api.mcq.schemas import NO_ESCALATION, Answer
+from mcq_service.api.mcq.answer_schemas import Answer
+from mcq_service.api.mcq.question_schemas import NO_ESCALATION
 from mcq_service.engine.remote.server_connection import KeyUnreadable, ServerConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mcq_service.api.mcq.schemas import Decision, Question
+    from mcq_service.api.mcq.answer_schemas import Decision
+    from mcq_service.api.mcq.question_schemas import Question
 
 MAX_AT_ONCE = 16
 """Questions that one replica has at the other solver. Further ones wait, until their deadlines."""

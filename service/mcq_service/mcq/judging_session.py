@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import SELECT_ALL_IN_MODE_REASON, Decision
+from mcq_service.api.mcq.answer_schemas import Decision
+from mcq_service.api.mcq.question_schemas import SELECT_ALL_IN_MODE_REASON
 from mcq_service.api.problems import InvalidField, InvalidQuestion
 from mcq_service.mcq.decision import judge
 from mcq_service.mcq.label_scoring import (
@@ -24,7 +25,7 @@ from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
-    from mcq_service.api.mcq.schemas import Answer
+    from mcq_service.api.mcq.answer_schemas import Answer
     from mcq_service.engine import SharedTexts
     from mcq_service.prompts import Prompt
     from mcq_service.scheduler import Admission, LanePart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.api.mcq.schemas import Option
+from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.mcq.calibration import second_order
 from mcq_service.mcq.decision import mean_over_rotations, rotations, softmax
 from mcq_service.runtime.task_group import gather
@@ -13,7 +13,7 @@ from mcq_service.runtime.task_group import gather
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from mcq_service.api.mcq.schemas import Debias
+    from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.engine import SharedTexts, TextEngine
     from mcq_service.mcq.calibration import Calibration
 

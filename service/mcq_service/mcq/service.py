@@ -10,16 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.error_mapping import as_problem
-from mcq_service.api.mcq.schemas import (
-    Answer,
-    Debias,
-    Decision,
-    Mode,
-    Question,
-    ReasoningDelta,
-    Result,
-    Results,
-)
+from mcq_service.api.mcq.answer_schemas import Answer, Decision, ReasoningDelta, Result, Results
+from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
 from mcq_service.engine import PromptTooLong, TooManyChoices
 from mcq_service.mcq.cascade import Cascade

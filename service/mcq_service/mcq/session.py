@@ -7,14 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.schemas import (
-    Answer,
-    Decision,
-    NoneOfThese,
-    ReasoningDelta,
-    Timings,
-    Usage,
-)
+from mcq_service.api.mcq.answer_schemas import Answer, Decision, NoneOfThese, ReasoningDelta, Timings, Usage
 from mcq_service.engine import Tokens
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.decision import Selection, decide
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import ExitStack
 
-    from mcq_service.api.mcq.schemas import Debias, Mode, Option, Question
+    from mcq_service.api.mcq.question_schemas import Debias, Mode, Option, Question
     from mcq_service.engine import EncodedPrompt, Share, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.prompts import Form, Forms, Opening, Openings, Prompt

@@ -10,7 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.api.mcq.schemas import Option, Usage
+from mcq_service.api.mcq.answer_schemas import Usage
+from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
 from mcq_service.mcq.service import MAX_CHARACTERS
@@ -20,7 +21,7 @@ from mcq_service.runtime.task_group import gather
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mcq_service.api.mcq.schemas import Debias
+    from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.engine import SharedTexts, TextEngine, Tokens
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.prompts import Forms, Prompt

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mcq_service.api.mcq.schemas import Usage
+from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import JSONGrammars, PromptTooLong, Tokens
 from mcq_service.openai import limits

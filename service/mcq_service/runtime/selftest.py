@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mcq_service.api.error_mapping import as_problem
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.api.problems import ProblemError
 
 if TYPE_CHECKING:

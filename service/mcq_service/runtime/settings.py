@@ -10,7 +10,7 @@ from pydantic import ByteSize, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Debias, Mode
+from mcq_service.api.mcq.question_schemas import MAX_REASONING_TOKENS, Debias, Mode
 from mcq_service.model_store import InstructionSet, PrecisionChoice
 from mcq_service.model_store.catalogue import DEFAULT_URI
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Histogram
 
 if TYPE_CHECKING:
-    from mcq_service.api.mcq.schemas import Answer, Usage
+    from mcq_service.api.mcq.answer_schemas import Answer, Usage
 
 OPERATION = "text_completion"
 _LABELS = ["gen_ai_operation_name", "gen_ai_request_model"]

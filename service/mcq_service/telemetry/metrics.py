@@ -24,7 +24,7 @@ from mcq_service.telemetry.tracing import current_trace_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.api.mcq.schemas import Answer, Usage
+    from mcq_service.api.mcq.answer_schemas import Answer, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter

@@ -23,7 +23,7 @@ from mcq_eval.report.rows import Row
 from mcq_eval.results import Account, ResultStore, StoredPart
 from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Manifest
-from mcq_service.api.mcq.schemas import Usage
+from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.service.schemas import Identity, LastExam
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}

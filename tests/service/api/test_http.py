@@ -12,7 +12,7 @@ import pytest
 from tests.service.fakes import ANSWER, QUESTION, Replica, problem, sample, until
 
 from mcq_service.api.http.body import MAX_BYTES
-from mcq_service.api.mcq.schemas import Answer
+from mcq_service.api.mcq.answer_schemas import Answer
 from mcq_service.engine import PromptTooLong
 from mcq_service.runtime.lifecycle import Status
 

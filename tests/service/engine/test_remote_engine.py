@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from tests.service.fakes import until
 from tests.service.upstream import Upstream, failing, scored, scored_as_chat, served
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, Share
 from mcq_service.engine.errors import EngineRefused
 from mcq_service.engine.remote.escaping import escape_control_tokens

@@ -9,7 +9,7 @@ from tests.service.tokens import write_small_tokenizer
 from tokenizers import Tokenizer as Encoder
 from tokenizers import models, pre_tokenizers, processors
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer, TooManyChoices
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.model_store import PreparedModel

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.service.examples import examples
 from tests.service.fakes import ANSWER, QUESTION, Replica
 
-from mcq_service.api.mcq.schemas import Choice, Decision, Language
+from mcq_service.api.mcq.answer_schemas import Choice, Decision
+from mcq_service.api.mcq.question_schemas import Language
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.prompts import CHATML, plain_form

@@ -11,7 +11,8 @@ from tests.service.local import local_replica
 from tests.service.scripted import ScriptedEngine, ScriptedSequence
 
 from mcq_service.api.error_mapping import EXPECTED
-from mcq_service.api.mcq.schemas import Answer, Question
+from mcq_service.api.mcq.answer_schemas import Answer
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import BatchItem, Output, PromptTooLong, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.scheduler import DeadlinePassed

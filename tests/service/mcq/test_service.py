@@ -10,7 +10,8 @@ import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
 
-from mcq_service.api.mcq.schemas import Answer, Option
+from mcq_service.api.mcq.answer_schemas import Answer
+from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.engine import EngineFailed
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
 from mcq_service.mcq.decision import decide, mean_over_rotations, rotations, softmax

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
 from mcq_service.prompts import CHATML

@@ -12,7 +12,7 @@ from tests.service.fakes import ANSWER
 from tests.service.processes import Service, service
 from tests.support import client_programs
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import CHATML, render

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.prompts import CHATML, ChatTemplate, Forms, render
 
 DATED = """\

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.prompts import CHATML, Form, Openings, Prompt, plain_form, render
 
 FORMS = [*CHATML.answering.values(), CHATML.reasoning_first]

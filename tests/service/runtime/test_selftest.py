@@ -6,7 +6,7 @@ import httpx
 import pytest
 from tests.service.fakes import QUESTION, Replica, until
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.api.problems import BadEngine, OutOfMemory
 from mcq_service.engine import EngineBusy, EngineFailed
 from mcq_service.runtime import builder

@@ -9,7 +9,7 @@ import pytest
 from tests.service.fakes import until
 from tests.service.scripted import END, ScriptedEngine
 
-from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Logits, PromptTooLong, Share, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render

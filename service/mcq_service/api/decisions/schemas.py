@@ -27,7 +27,7 @@ from mcq_service.api.decisions.input_schemas import (
     first_unmatched,
     plain_text,
 )
-from mcq_service.api.mcq.schemas import not_blank
+from mcq_service.api.mcq.question_schemas import not_blank
 from mcq_service.api.openai.schemas import text_kind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcq_service.api.http import sse
 from mcq_service.api.http.sse import MEDIA_TYPE
-from mcq_service.api.mcq.schemas import Answer, Decision
+from mcq_service.api.mcq.answer_schemas import Answer, Decision
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

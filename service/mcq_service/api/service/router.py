@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
-from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Mode
+from mcq_service.api.mcq.question_schemas import MAX_REASONING_TOKENS, Mode
 from mcq_service.api.service.schemas import LastExam, Service, Version
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcq_service.api.mcq.schemas import Mode
+from mcq_service.api.mcq.question_schemas import Mode
 
 
 class Identity(BaseModel):
