@@ -9,6 +9,7 @@ import pytest
 import yaml
 from delivery.installer import installer
 from delivery.settings import Settings
+from hack.cluster import crds
 from hack.installation import Images
 from hack.kubectl import Kubectl as Delivery
 
@@ -117,3 +118,50 @@ def test_the_api_server_accepts_the_metrics_adapter_and_its_pod(
     cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(account))
     cluster_kubectl(*server_side, stdin=yaml.safe_dump(pod))
     cluster_kubectl("delete", "namespace", "monitoring", "--wait=false")
+
+
+@pytest.fixture
+def other_prometheus_operator(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """The CRDs of another installation, by Helm, and a Prometheus of that one; deleted afterwards."""
+    paths = crds.files(crds.PROMETHEUS_OPERATOR)
+    for path in paths:
+        cluster_kubectl("apply", "--server-side", "--field-manager=helm", "-f", str(path))
+    # A file is named GROUP_PLURAL.yaml.
+    names = [".".join(reversed(path.stem.split("_"))) for path in paths]
+    cluster_kubectl("wait", "--for=condition=Established", "crd", *names, "--timeout=60s")
+    prometheus = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "Prometheus",
+        "metadata": {"name": "company", "namespace": "default"},
+        "spec": {"replicas": 2},
+    }
+    cluster_kubectl(
+        "apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=yaml.safe_dump(prometheus)
+    )
+    yield
+    cluster_kubectl("delete", "crd", *names, "--timeout=60s")
+
+
+@pytest.mark.usefixtures("other_prometheus_operator")
+@pytest.mark.parametrize("objects", [""], indirect=True)
+def test_the_monitoring_stack_is_applied_beside_another_prometheus_operator(
+    cluster_kubectl: Kubectl, objects: list[dict[str, Any]]
+) -> None:
+    """It creates its own namespace, and leaves the CRDs and the other's objects alone."""
+    command = ("apply", "--server-side", "-k", str(ROOT / "monitoring"))
+    cluster_kubectl(*command)
+    cluster_kubectl(*command)
+    assert cluster_kubectl(
+        "-n", "monitoring", "get", "prometheus/mcq", "alertmanager/mcq", "-o", "name"
+    ).split()
+    assert "mcq-operator" in cluster_kubectl(
+        "-n", NAMESPACE, "get", "servicemonitors,prometheusrules", "-o", "name"
+    )
+    managers = cluster_kubectl(
+        "get", "crd/prometheuses.monitoring.coreos.com", "-o", "jsonpath={.metadata.managedFields[*].manager}",
+        "--show-managed-fields",
+    )  # fmt: skip
+    assert set(managers.split()) == {"helm", "kube-apiserver"}
+    company = cluster_kubectl("-n", "default", "get", "prometheus/company", "-o", "jsonpath={.spec.replicas}")
+    assert company == "2"
+    cluster_kubectl("delete", "-k", str(ROOT / "monitoring"), "--wait=false")
