@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,27 +35,40 @@ class Cascade:
 
     async def answer(
         self, session: Callable[..., Session], options: AnswerOptions, emit: Callable[[Event], None],
-        admission: Admission, part: LanePart | None,
+        admission: Admission, part: LanePart | None, kept: ExitStack,
     ) -> tuple[Answer, Usage]:  # fmt: skip
-        """Return the answer, and the tokens of this replica's own model; `session` begins to answer the question.
+        """Return the answer, and the tokens of this replica's own model; `session` creates a session for the question.
 
-        The session ends before the other solver is asked, so that its memory is free for other questions. If the other
-        solver gives no answer, the question is read again, and the service abstains.
+        `kept` keeps the openings of an answer of the model here. The first session ends before the other solver is
+        asked, so that its memory is free for other questions. If the other solver gives no answer, the service
+        abstains: for a reasoning it reads the question again.
         """
-        first = session(options=replace(options, escalates=True), emit=_from_decision_on(emit))
-        try:
-            answer = await first.run(admission, part)
-        except TooUnsure as unsure:
-            decision = unsure.decision
-        else:
-            return answer, answer.usage
+        with ExitStack() as openings:
+            first = session(
+                options=replace(options, escalates=True), emit=_from_decision_on(emit), kept=openings
+            )
+            try:
+                answer = await first.run(admission, part)
+            except TooUnsure as unsure:
+                decision = unsure.decision
+            else:
+                kept.push(openings.pop_all())
+                return answer, answer.usage
         try:
             with self.tracing.span("escalate", **{"server.address": self.escalation.name}):
-                answer = await self.escalation.answer(_with_options(first.question, options))
+                answer = await self.escalation.answer(
+                    _with_options(first.question, options),
+                    seconds=_time_for_another(first, admission.deadline_seconds),
+                )
         except EscalationFailed as error:
             _log.warning("%s", error)
             self.metrics.escalation_failed()
-            answer = await session(options=options, emit=emit).run(admission, part)
+            if options.mode == "answer":
+                emit(decision)
+                return first.abstention(decision), first.usage
+            answer = await session(options=replace(options, again=True), emit=emit, kept=kept).run(
+                admission, part
+            )
             usage = first.usage + answer.usage
             return answer.model_copy(update={"usage": usage}), usage
         answer = escalated(
@@ -69,11 +83,11 @@ class Cascade:
 def escalated(answer: Answer, *, first: Decision, by: str, usage: Usage, timings: Timings) -> Answer:
     """Return the other solver's answer as the one to the client's question.
 
-    `first` is the decision that was too unsure, `by` the other solver; `usage` and `timings` are those until now, with
-    the first model's tokens.
+    `first` is the decision that was too unsure, `by` the other solver; `usage` is the first model's, and `timings` end
+    now.
     """
     after = answer.timings.total_ms - answer.timings.answer_ms
-    best = max(first.probabilities, key=lambda each: each.probability)
+    best = max(range(len(first.probabilities)), key=lambda index: first.probabilities[index].probability)
     return answer.model_copy(
         update={
             "id": first.id,
@@ -81,13 +95,23 @@ def escalated(answer: Answer, *, first: Decision, by: str, usage: Usage, timings
             "escalation": Escalated(
                 answered_by=by,
                 first_model=first.model,
-                first_label=best.label if first.selected is None else None,
+                # The other tokenizer may label more than 26 choices differently.
+                first_label=answer.probabilities[best].label if first.selected is None else None,
                 first_confidence=first.confidence,
             ),
             "usage": usage + answer.usage,
             "timings": timings.model_copy(update={"answer_ms": round(max(0.0, timings.total_ms - after), 3)}),
         }
     )
+
+
+def _time_for_another(first: Session, deadline: float) -> float:
+    """Return how many seconds the other solver has: half of the deadline, or less if the first reading took long.
+
+    As much time as that took is left to read the question again.
+    """
+    elapsed = first.clock() - first.admitted
+    return min(deadline / 2, deadline - 2 * elapsed)
 
 
 def _with_options(question: Question, options: AnswerOptions) -> Question:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.question_schemas import Question
 
 MAX_AT_ONCE = 16
-"""Questions that one replica has at the other solver. Further ones wait, until their deadlines."""
+"""Questions that one replica has at the other solver. Further ones wait."""
+MAX_WAITING = 64
+"""Questions that may wait. The service abstains from further ones."""
 
 
 class TooUnsure(Exception):
@@ -38,26 +40,39 @@ class EscalationFailed(Exception):
 class Escalation:
     """A client of the other solver."""
 
-    def __init__(self, endpoint: str, *, key_file: Path | None, timeout_seconds: float) -> None:
-        """Prepare a client for the solver at `endpoint`; each answer may take `timeout_seconds`."""
-        self._seconds = timeout_seconds
-        self._server = ServerConnection(
-            endpoint.rstrip("/"), key_file=key_file, timeout_seconds=timeout_seconds, at_once=MAX_AT_ONCE
-        )
+    def __init__(self, endpoint: str, *, key_file: Path | None) -> None:
+        """Prepare a client for the solver at `endpoint`."""
+        # `answer` bounds the time and the number of requests.
+        self._server = ServerConnection(endpoint.rstrip("/"), key_file=key_file, timeout_seconds=None)
         self.name = self._server.name
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
+        self._waiting = 0
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question, *, seconds: float) -> Answer:
         """Ask the other solver, which answers by itself: it does not escalate. Raises EscalationFailed."""
+        if self._waiting >= MAX_WAITING:
+            raise EscalationFailed(f"{self._waiting} questions wait for {self.name} already.")
+        asked = False
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds), self._turns:
+                asked = True
+                self._waiting -= 1
+                return await self._ask(question)
+        except TimeoutError as error:
+            problem = "does not answer" if asked else "has too many questions of this replica to answer"
+            raise EscalationFailed(f"{self.name} {problem} within {max(0.0, seconds):.1f} s.") from error
+        finally:
+            self._waiting -= not asked
+
+    async def _ask(self, question: Question) -> Answer:
         body = question.model_dump(mode="json", exclude_none=True, exclude={"stream"})
         try:
-            async with asyncio.timeout(self._seconds):
-                response = await self._server.send("POST", "/api/v1/mcq/answer", body, dict([NO_ESCALATION]))
-                try:
-                    content = await response.aread()
-                finally:
-                    await response.aclose()
-        except TimeoutError as error:
-            raise EscalationFailed(f"{self.name} does not answer within {self._seconds:g} s.") from error
+            response = await self._server.send("POST", "/api/v1/mcq/answer", body, dict([NO_ESCALATION]))
+            try:
+                content = await response.aread()
+            finally:
+                await response.aclose()
         except httpx2.HTTPError as error:
             raise EscalationFailed(f"{self.name} does not answer: {type(error).__name__}.") from error
         except KeyUnreadable as error:
@@ -69,7 +84,8 @@ class Escalation:
         except ValidationError:
             # Without the cause: it quotes the answer.
             raise EscalationFailed(f"{self.name} does not answer as a solver does.") from None
-        if len(answer.probabilities) != len(question.offered):
+        count = len(question.offered)
+        if len(answer.probabilities) != count or (answer.answer is not None and answer.answer.index >= count):
             raise EscalationFailed(f"{self.name} answers another question.")
         return answer
 

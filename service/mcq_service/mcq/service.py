@@ -211,7 +211,6 @@ class MCQService:
             tracing=self._tracing,
             clock=self._clock,
             openings=openings,
-            kept=kept,
             admitted=self._clock(),
         )
         options = self._options(question)
@@ -219,10 +218,10 @@ class MCQService:
             async with self._admission.deadline():
                 if escalate and self._escalation is not None:
                     answer, own = await Cascade(self._escalation, self._metrics, self._tracing).answer(
-                        session, options, emit, self._admission, part
+                        session, options, emit, self._admission, part, kept
                     )
                 else:
-                    answer = await session(options=options, emit=emit).run(self._admission, part)
+                    answer = await session(options=options, emit=emit, kept=kept).run(self._admission, part)
                     own = answer.usage
         except PromptTooLong as error:
             raise _too_long(question, error) from None

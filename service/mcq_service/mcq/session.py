@@ -36,7 +36,8 @@ _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
 class AnswerOptions:
     """How to answer a question: its own options, or the defaults.
 
-    `reasoning_tokens` is a limit; `escalates` says whether another solver can be asked instead of abstaining.
+    `reasoning_tokens` is a limit; `escalates` says whether another solver can be asked instead of abstaining, and
+    `again` that the question was admitted before.
     """
 
     mode: Mode
@@ -44,6 +45,7 @@ class AnswerOptions:
     debias: Debias
     min_confidence: float
     escalates: bool = False
+    again: bool = False
 
 
 def debias_in(mode: Mode, debias: Debias) -> Debias:
@@ -144,12 +146,20 @@ class Session:
     @asynccontextmanager
     async def turn(self, admission: Admission, size: int, part: LanePart | None) -> AsyncIterator[Slot]:
         """Wait for the session's turn, with `size` tokens beside its openings, and hold it."""
-        writes = self.options.mode != "answer"
-        with admission.admit(size, writes=writes, part=part, openings=self.opening_sizes) as slot:
+        unsure = None
+        with admission.admit(
+            size, writes=self.options.mode != "answer", part=part, openings=self.opening_sizes,
+            again=self.options.again,
+        ) as slot:  # fmt: skip
             with self.tracing.span("admit"):
                 await slot.turn()
             self.kept.enter_context(self.texts.keep_openings(self.prompts, slot.share))
-            yield slot
+            try:
+                yield slot
+            except TooUnsure as error:
+                unsure = error  # the turn has ended as any other
+        if unsure is not None:
+            raise unsure
 
     @property
     def letter_form(self) -> Form:
@@ -306,6 +316,16 @@ class Session:
             **decision.model_dump(),
             reasoning=reasoning,
             output=output(self.question.response_format, decision, reasoning),
+            usage=self.usage,
+            timings=self.timings,
+        )
+
+    def abstention(self, decision: Decision) -> Answer:
+        """Return the answer of an abstention without reasoning."""
+        return Answer(
+            **decision.model_dump(),
+            reasoning=None,
+            output=output(self.question.response_format, decision, None),
             usage=self.usage,
             timings=self.timings,
         )

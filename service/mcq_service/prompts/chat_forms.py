@@ -27,10 +27,10 @@ class Forms:
     """The forms of one model's prompts."""
 
     def __init__(self, template: ChatTemplate | None = None, *, beginning: str = "") -> None:
-        """Use the model's template, or ChatML for a model whose template is unknown or has no form for examples.
+        """Use the model's template, or ChatML if the template is unknown or can't show a worked example.
 
-        `beginning` is the control token at the beginning of the model's texts, if it has one. The template adds it to
-        conversations.
+        `beginning` is the control token at the beginning of the model's texts, if it has one. It is added to
+        conversations whose template does not write it.
         """
         self._template = ChatTemplate() if template is None else template
         self._beginning = beginning
@@ -74,10 +74,15 @@ class Forms:
         worked = [Turn("system", system), Turn("user", example), Turn("assistant", reply)]
         # Some templates have no system's turn.
         without_system = [Turn("user", f"{system}\n\n{example}"), worked[-1]]
-        for turns in (worked, without_system):
+        form = None
+        for template, turns in (
+            (self._template, worked), (self._template, without_system), (ChatTemplate(), worked)
+        ):  # fmt: skip
             with suppress(TemplateRefused):
-                return _form(self._template, turns, begin)
-        return _form(ChatTemplate(), worked, begin)
+                form = form or _form(template, turns, begin)
+        assert form is not None, "ChatML has a form for every conversation"
+        missing = "" if form.prefix.startswith(self._beginning) else self._beginning
+        return form._replace(prefix=f"{missing}{form.prefix}")
 
 
 def _form(template: ChatTemplate, worked: Sequence[Turn], begin: str) -> Form:

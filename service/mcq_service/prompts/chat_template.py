@@ -34,7 +34,7 @@ You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>
 """Of Qwen's instruction models, without tools. For a model that has no template."""
 
 _DATE = datetime(2024, 7, 26, tzinfo=UTC)
-"""The date that Llama's templates have where there is no clock."""
+"""The date in Llama's templates if there is no clock."""
 # Characters of a private-use area around a message's number. The spaces show whether the template trims its messages;
 # no template has such spaces of its own.
 _MARK = re.compile("\u2003?\ue000([0-9]+)\ue001\u2003?")
@@ -91,7 +91,9 @@ class ChatTemplate:
         for mark in _MARK.finditer(text):
             pieces += [text[begin : mark.start()], int(mark[1])]
             begin = mark.end()
-        if sorted(pieces[1::2]) != [*range(len(turns))] or pieces[-1] != len(turns) - 1:
+        order = [each for each in pieces if isinstance(each, int)]
+        spoken = [each for each in order if turns[each].role != "system"]
+        if len(order) != len(turns) or spoken != sorted({*spoken}) or order[-1:] != [len(turns) - 1]:
             raise TemplateRefused("it has another form than a conversation, turn by turn")
         return [*pieces, text[begin:]]
 

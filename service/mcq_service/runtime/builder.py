@@ -250,17 +250,10 @@ def admission_limits(settings: Settings) -> Limits:
 
 
 def build_escalation(settings: Settings) -> Escalation | None:
-    """Build the client of the solver that is asked instead of abstaining, if one is configured.
-
-    It has half of a question's deadline: if it does not answer, the question is read again.
-    """
+    """Build the client of the solver that is asked instead of abstaining, if one is configured."""
     if settings.escalation_endpoint is None:
         return None
-    return Escalation(
-        settings.escalation_endpoint,
-        key_file=settings.escalation_api_key_file,
-        timeout_seconds=settings.deadline_seconds / 2,
-    )
+    return Escalation(settings.escalation_endpoint, key_file=settings.escalation_api_key_file)
 
 
 def build_selftest(

@@ -93,6 +93,7 @@ class Admission:
         self._active: list[_Request] = []
         self._lanes: set[Lane] = set()
         self._draining = False
+        self._in_progress = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -106,6 +107,11 @@ class Admission:
         """The number of requests, and parts of them, that were admitted and have not ended."""
         return len(self._waiting) + len(self._active)
 
+    @property
+    def deadline_seconds(self) -> float:
+        """The longest time of one request."""
+        return self._limits.deadline_seconds
+
     def refuse_if_full(self) -> None:
         """Refuse a request before it is read if none could be admitted. Raises QueueFull.
 
@@ -115,12 +121,24 @@ class Admission:
 
     @asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
-        """Bound the time of one request, from before its admission to its end. Raises DeadlinePassed."""
+        """Bound the time of one request, from before its admission to its end. Raises DeadlinePassed.
+
+        A drain waits for the whole request, also while it holds no slot.
+        """
+        self._in_progress += 1
+        self._idle.clear()
         try:
             async with asyncio.timeout(self._limits.deadline_seconds):
                 yield
         except TimeoutError:
             raise DeadlinePassed("The service is too busy for this deadline; try again later.") from None
+        finally:
+            self._in_progress -= 1
+            self._mark_idle()
+
+    def _mark_idle(self) -> None:
+        if not (self.pending or self._in_progress):
+            self._idle.set()
 
     @contextmanager
     def lane(self, parts: int) -> Iterator[Lane]:
@@ -140,17 +158,19 @@ class Admission:
     @contextmanager
     def admit(
         self, tokens: int, *, writes: bool, part: LanePart | None = None,
-        openings: Mapping[Any, int] | None = None,
+        openings: Mapping[Any, int] | None = None, again: bool = False,
     ) -> Iterator[Slot]:  # fmt: skip
         """Hold a place in the queue for a request that keeps up to `tokens` in memory.
 
         `openings` are the tokens that it keeps beside these, and that count once for all parts with the same key. A
-        part uses its request's place. Raises QueueFull or QueueClosed.
+        part uses its request's place. A request that had a slot before (`again`) is never refused. Raises QueueFull or
+        QueueClosed.
         """
-        self._refuse_if_draining()
         openings = openings or {}
         total = tokens + sum(openings.values())
-        if part is None:
+        if not again:
+            self._refuse_if_draining()
+        if part is None and not again:
             self._refuse_if_full(total, wait=self._wait_seconds(writes=writes))
         turn = asyncio.get_running_loop().create_future()
         if total > self._limits.active_tokens:
@@ -167,8 +187,7 @@ class Admission:
         finally:
             (self._active if request in self._active else self._waiting).remove(request)
             self._grant()
-            if not self.pending:
-                self._idle.set()
+            self._mark_idle()
 
     async def drain(self, *, seconds: float) -> bool:
         """Admit nothing more and wait for the admitted requests; return whether all ended within `seconds`."""

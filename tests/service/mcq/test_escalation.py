@@ -13,11 +13,24 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeTexts, Replica, problem, sample
+from tests.service.fakes import (
+    ANSWER,
+    ANSWERS,
+    QUESTION,
+    FakeText,
+    FakeTexts,
+    Replica,
+    problem,
+    sample,
+    until,
+)
 from tests.service.local import listening, serving
 from tests.service.mcq.test_service import events_of
 
+from mcq_service.mcq import escalation
 from mcq_service.mcq.escalation import Escalation
+from mcq_service.prompts import Prompt
+from mcq_service.scheduler.service_rate import ServiceRate
 
 MINIMUM = 0.8
 OTHER = "Others "
@@ -32,16 +45,31 @@ async def other() -> AsyncIterator[Replica]:
     replica.close()
 
 
+class Slow:
+    """Another solver that fails, but only when told to."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked = 0
+        self.answer = asyncio.Event()
+
+    async def fail(self, _: Request) -> Response:
+        self.asked += 1
+        async with asyncio.timeout(20):
+            await self.answer.wait()
+        return Response(status_code=503)
+
+
 @asynccontextmanager
 async def escalating(
-    replica: Replica, url: str, *, key_file: Path | None = None, seconds: float = 10
+    replica: Replica, url: str, *, key_file: Path | None = None, **options: Any
 ) -> AsyncIterator[None]:
-    escalation = Escalation(url, key_file=key_file, timeout_seconds=seconds)
-    replica.load(min_confidence=MINIMUM, escalation=escalation)
+    other = Escalation(url, key_file=key_file)
+    replica.load(min_confidence=MINIMUM, escalation=other, **options)
     try:
         yield
     finally:
-        await escalation.close()
+        await other.close()
 
 
 async def test_another_solver_answers_what_the_first_model_is_unsure_of(
@@ -179,8 +207,8 @@ async def test_without_the_other_solver_the_first_one_abstains(
     app = Starlette(routes=[Route(ANSWER, endpoint, methods=["POST"])] if endpoint else [])
     async with serving(app) as url:
         unreachable = "http://127.0.0.1:9"
-        seconds = 0.2 if endpoint is silent else 10
-        async with escalating(replica, url if endpoint else unreachable, seconds=seconds):
+        deadline = 1 if endpoint is silent else 30
+        async with escalating(replica, url if endpoint else unreachable, deadline_seconds=deadline):
             answer = (await client.post(ANSWER, json=QUESTION)).json()
     assert (answer["answer"], answer["abstained"], answer["reasoning"]) == (None, True, "Because so.")
     assert "escalation" not in answer
@@ -226,3 +254,97 @@ async def test_the_test_question_is_never_escalated(
         response = await client.get("/answerz")
     assert response.status_code == 200, json.dumps(response.json())
     assert other.texts.read == []
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Slow]:
+    """Yield another solver that answers when told to."""
+    slow = Slow()
+    async with serving(Starlette(routes=[Route(ANSWER, slow.fail, methods=["POST"])])) as url:
+        slow.url = url
+        yield slow
+
+
+async def test_a_drain_waits_for_questions_that_another_solver_answers(
+    replica: Replica, client: httpx.AsyncClient, slow: Slow
+) -> None:
+    """They hold no slot meanwhile. If the other solver fails, the draining replica still abstains."""
+    async with escalating(replica, slow.url):
+        asked = asyncio.create_task(client.post(ANSWER, json=QUESTION))
+        await until(lambda: slow.asked)
+        assert replica.admission.pending == 0
+        assert not await replica.admission.drain(seconds=0.05)
+        slow.answer.set()
+        answer = (await asked).json()
+        assert (answer["abstained"], answer["reasoning"]) == (True, "Because so.")
+        assert await replica.admission.drain(seconds=5)
+
+
+async def test_an_admitted_question_is_not_refused_when_it_is_read_again(
+    replica: Replica, client: httpx.AsyncClient, slow: Slow
+) -> None:
+    """The queue may have filled up meanwhile."""
+    async with escalating(replica, slow.url, max_queued=1):
+        asked = asyncio.create_task(client.post(ANSWER, json=QUESTION))
+        await until(lambda: slow.asked)
+        with replica.admission.admit(1, writes=False) as slot:
+            slot.watch(FakeText(replica.texts, Prompt("", "", "", "")))
+            slow.answer.set()
+            assert (await asked).status_code == 200
+
+
+async def test_without_reasoning_the_question_is_not_read_again(
+    replica: Replica, client: httpx.AsyncClient, slow: Slow
+) -> None:
+    """The abstention is known."""
+    slow.answer.set()
+    async with escalating(replica, slow.url):
+        response = await client.post(ANSWER, json={**QUESTION, "mode": "answer", "stream": True})
+        [(_, decision), (_, done)] = events_of(response.text)
+    assert (decision["abstained"], done["abstained"], done["answer"]) == (True, True, None)
+    assert len(replica.texts.read) == 1
+    assert done["usage"]["prompt_tokens"] == 30
+
+
+async def test_a_turn_that_ends_unsure_counts_for_the_service_rate(
+    replica: Replica, client: httpx.AsyncClient, other: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the replica would seem slow and refuse too early."""
+    ended: list[bool] = []
+    monkeypatch.setattr(ServiceRate, "ended", lambda _, *, others_wait: ended.append(others_wait))
+    async with listening(other) as url, escalating(replica, url):
+        await client.post(ANSWER, json=QUESTION)
+    assert len(ended) == 2, "one for each solver"
+
+
+async def test_only_so_many_questions_wait_for_the_other_solver(
+    replica: Replica, client: httpx.AsyncClient, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service abstains from the others at once."""
+    monkeypatch.setattr(escalation, "MAX_WAITING", 2)
+    question = {**QUESTION, "mode": "answer"}
+    async with escalating(replica, slow.url, max_queued=64):
+        asked = [
+            asyncio.create_task(client.post(ANSWER, json=question)) for _ in range(escalation.MAX_AT_ONCE + 2)
+        ]
+        await until(lambda: slow.asked == escalation.MAX_AT_ONCE)
+        assert (await client.post(ANSWER, json=question)).json()["abstained"]
+        slow.answer.set()
+        assert {(await each).status_code for each in asked} == {200}
+    assert slow.asked == escalation.MAX_AT_ONCE + 2
+
+
+@pytest.mark.parametrize("content", [b"sk-\xc3\xa4", b"\xff\xfe", b"two words", b"", None])
+async def test_an_unusable_key_makes_the_service_abstain(
+    replica: Replica, client: httpx.AsyncClient, tmp_path: Path, content: bytes | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The log says why, without the key."""
+    key = tmp_path / "key"
+    if content is not None:
+        key.write_bytes(content)
+    async with escalating(replica, "http://127.0.0.1:9", key_file=key):
+        answer = (await client.post(ANSWER, json=QUESTION)).json()
+    assert answer["abstained"]
+    assert "The API key for http://127.0.0.1:9 can't be read" in caplog.text
+    assert "sk-" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -17,26 +18,26 @@ _ATTEMPTS = 2
 _UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
 
 
+_KEY = re.compile(rb"[!-~]+")
+
+
 class KeyUnreadable(Exception):
-    """The file with the server's API key can't be read; the message is the system's."""
+    """The file with the server's API key can't be read or has no key; the message says why, without the key."""
 
 
 class ServerConnection:
     """One server."""
 
-    def __init__(
-        self, base: str, *, key_file: Path | None, timeout_seconds: float, at_once: int | None = None
-    ) -> None:
-        """Prepare for requests to paths below `base`, at most `at_once` at the same time.
+    def __init__(self, base: str, *, key_file: Path | None, timeout_seconds: float | None) -> None:
+        """Prepare for requests to paths below `base`, without a bound on their number.
 
-        Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`, and a
-        request may wait as long for its turn.
+        Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`.
         """
         self.name = str(httpx2.URL(base).copy_with(username=None, password=None, query=None))
         self._http = httpx2.AsyncClient(
             base_url=base,
             timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=at_once),
+            limits=httpx2.Limits(max_connections=None),
         )
         self._key_file = key_file
 
@@ -66,6 +67,9 @@ class ServerConnection:
         if self._key_file is None:
             return headers
         try:
-            return {**headers, "Authorization": f"Bearer {self._key_file.read_text().strip()}"}
+            key = self._key_file.read_bytes().strip()
         except OSError as error:
             raise KeyUnreadable(error.strerror) from error
+        if not _KEY.fullmatch(key):
+            raise KeyUnreadable("it is not one word of ASCII characters")
+        return {**headers, "Authorization": f"Bearer {key.decode()}"}
