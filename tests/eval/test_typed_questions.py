@@ -1,5 +1,6 @@
 """Exams of typed questions: predicates and scores."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -7,19 +8,22 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.eval.fakes import IDENTITY, PREPARED, evaluate
+from tests.eval.fakes import PREPARED, evaluate
 from tests.service.fakes import FakeTexts, Replica
 from tests.service.local import listening
 
 from mcq_eval.dataset.exam_file import read_exams
+from mcq_eval.dataset.typed_question import DecisionQuestion
 from mcq_eval.errors import ExamUnreadable
-from mcq_eval.parts import build_report
 from mcq_eval.report.html_page import render_page
 from mcq_eval.report.tables import print_report
 from mcq_eval.runner import runner
 from mcq_eval.runner.answerers import InProcess
-from mcq_eval.runner.runner import ExamSpec, run_exam
-from mcq_eval.runner.service_client import ServiceClient
+from mcq_eval.runner.runner import ExamSpec
+from mcq_eval.runner.service_client import ServiceClient, connect
+from mcq_eval.runner.typed_answers import AT_ONCE, answers_of_both
+from mcq_service.api.mcq.answer_schemas import Result, Results
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.prompts import CHATML
 
 PREDICATE = {
@@ -111,22 +115,43 @@ async def test_a_service_and_a_model_in_process_give_the_same_report(mixed: Path
     assert "Error of scores" in render_page(outside)
 
 
-async def test_a_refused_decision_is_unanswered(mixed: Path) -> None:
-    """The API does not give the probabilities of a refusal."""
+async def test_a_minimum_confidence_refuses_users_but_no_exam(mixed: Path) -> None:
+    """An exam measures the model at every confidence. The API gives no probabilities of a refusal."""
     replica = Replica(FakeTexts())
     replica.load(min_confidence=0.9)
-    async with listening(replica) as url, httpx2.AsyncClient(base_url=url) as client:
-        part = await run_exam(
-            ServiceClient(client), ExamSpec(read_exams([mixed]), "all"),
-            target="a test", identity=IDENTITY, stream=io.StringIO(),
-        )  # fmt: skip
+    async with listening(replica) as url:
+        async with connect(url, None) as service:
+            report = await evaluate(service, mixed)
+        async with httpx2.AsyncClient(base_url=url) as client:
+            refused = await evaluate(ServiceClient(client), mixed)
     replica.close()
-    report = build_report([part])
-    assert [row.id for row in report.rows] == ["c"]
-    assert {failure.detail for failure in report.failures} == {
+    assert len(report.rows) == 4
+    assert not report.failures
+    assert [row.id for row in refused.rows] == ["c"]
+    assert {failure.detail for failure in refused.failures} == {
         "Refused: The confidence is below the service's minimum."
     }
-    assert report.figures.level_error is None
+    assert refused.figures.level_error is None
+
+
+async def test_typed_questions_are_asked_a_few_at_once() -> None:
+    """Each is a request of its own; all of them at once would fill the service's queue."""
+    question = DecisionQuestion.model_validate(PREDICATE)
+    running, most = 0, 0
+
+    async def ask(_: DecisionQuestion) -> Result:
+        nonlocal running, most
+        running, most = running + 1, max(most, running + 1)
+        await asyncio.sleep(0)
+        running -= 1
+        return Result(index=0, answer=None, problem=None)
+
+    async def no_choices(_: list[Question]) -> Results:
+        raise AssertionError
+
+    results = await answers_of_both([question] * 20, no_choices, ask)
+    assert [each.index for each in results.results] == [*range(20)]
+    assert most == AT_ONCE
 
 
 async def test_a_calibration_uses_the_multiple_choice_questions_alone(tmp_path: Path) -> None:

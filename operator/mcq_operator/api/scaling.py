@@ -84,10 +84,10 @@ class Autoscaling(Model):
 
 
 class Watch(Model):
-    """What the new replicas must keep, compared with the earlier ones, while they answer users.
+    """Limits on how much worse than the earlier replicas the new ones may answer users.
 
-    The operator reads both replicas' own counts. If the new ones are worse, beyond chance, the earlier ones answer
-    again and the change counts as refused.
+    The operator reads both replicas' own counts. If the new ones are worse, the earlier ones answer again, and the
+    change counts as refused.
     """
 
     seconds: int = Field(600, ge=60, le=86_400)
@@ -97,7 +97,8 @@ class Watch(Model):
     max_abstention_increase: Fraction = 0.1
     """The greatest increase of the share of abstentions."""
     max_slowdown: float = Field(1.5, ge=1)
-    """The greatest mean time of an answer, as a multiple of the earlier replicas' in the same modes."""
+    """The greatest mean time of an answer, as a multiple of the earlier replicas' in the same modes; compared at the
+    end of the watch."""
 
 
 class Gate(Model):
@@ -117,7 +118,8 @@ class Gate(Model):
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
     watch: Watch | None = None
-    """Watch the replicas of a change that passed, and switch back if they are worse; left out, don't."""
+    """How to watch the replicas of a change that passed: if they are worse, the earlier ones answer again. Left out,
+    they are not watched."""
 
 
 class Rollout(Model):

@@ -1,8 +1,11 @@
 """The gate of a solver: the replicas that answer while a change has to pass an exam, and the exam's progress."""
 
+from datetime import datetime
+
 from mcq_operator import desired, status
 from mcq_operator.api import ExamKey, GateStatus, Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.kinds import EXAM, SOLVER
+from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.client import Applied, Cluster
 
 from .steps import readable_exam, readable_solver
@@ -46,6 +49,18 @@ async def gated_change(
             previous=solver.status.promoted,
         )
     return recorded, status.rollback.template(replica_sets[replica_set])
+
+
+async def watched(
+    solver: MCQSolver, change: GateStatus, observed: ObservedSolver, cluster: Cluster, *, now: datetime
+) -> GateStatus:
+    """Return the change with the watch's next state. Raises ClusterError."""
+    advice = status.gate.advice(solver, change, replicas="The earlier replicas answer again.")
+    after = status.watch.advance(solver, change, observed, advice=advice, now=now)
+    if not status.watch.refused(after) or status.watch.refused(change):
+        return after
+    replica_sets = {item["metadata"]["name"] for item in await cluster.replica_sets(solver)}
+    return after if change.replica_set in replica_sets else status.watch.without_way_back(change, after)
 
 
 async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) -> list[Manifest]:

@@ -144,9 +144,7 @@ async def reconcile_solver(
     elif change is not None:
         gate_objects = await gate.read_objects(solver, applied, cluster)
         change = status.gate.advance(solver, change, gate_objects, now=now())
-        change = status.watch.advance(
-            solver, change, observed, advice=status.gate.advice(solver, change), now=now()
-        )
+        change = await gate.watched(solver, change, observed, cluster, now=now())
     new_status = status.of(
         solver,
         observed=observed,

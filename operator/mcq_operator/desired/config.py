@@ -63,7 +63,7 @@ def _min_confidence(solver: MCQSolver) -> float:
 
 def _escalation(solver: MCQSolver) -> dict[str, object | None]:
     target = solver.spec.answering.escalate_to
-    if target is None:
+    if target is None or target.solver_ref.name == solver.name:  # a condition says so
         return {}
     key = target.api_key_secret_ref
     return {

@@ -16,7 +16,7 @@ from mcq_operator.api.observed import is_ready
 from mcq_operator.api.status import ModeTraffic, Traffic
 
 from . import ProbeClient, ProbeError, replica_url
-from .prober import Prober
+from .prober import Probe, Prober
 
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
@@ -60,11 +60,14 @@ class TrafficProber(Prober[Traffic | None]):
         self._ask = ask
 
     def total(self, solver: MCQSolver, pods: Iterable[Manifest]) -> Traffic | None:
-        """Return the last sum over the ready replicas; None before an answer of all of them."""
+        """Return the last sum over the ready replicas.
+
+        None before the first answer, and zeros if no replica is ready or one gives no counts.
+        """
         ready = {pod["metadata"]["uid"]: pod["status"]["podIP"] for pod in pods if _may_be_asked(pod)}
         if not ready:
             self.forget(solver.key)
-            return None
+            return Traffic()
         subject = " ".join(sorted(ready))
         return self._answer(solver.key, subject, partial(self._ask_all, [*ready.values()]))
 
@@ -81,7 +84,14 @@ class TrafficProber(Prober[Traffic | None]):
 
         answers = await asyncio.gather(*map(ask, addresses))
         known = [each for each in answers if each is not None]
-        return total(known) if len(known) == len(answers) else None
+        return total(known) if len(known) == len(answers) else Traffic()
+
+    def _take(self, key: SolverKey, probe: Probe[Traffic | None], answer: Traffic | None) -> None:
+        """Keep a sum; a replica that did not answer once changes nothing."""
+        if answer == Traffic() and probe.answer is not None:
+            probe.due = self._clock() + self._pause
+        else:
+            super()._take(key, probe, answer)
 
 
 def total(replicas: Iterable[ReplicaTraffic]) -> Traffic:

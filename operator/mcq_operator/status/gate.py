@@ -129,10 +129,12 @@ def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, candidate
     return _to(gate, "Refused", "ExamNotPassed", f"{figures} {advice(solver, gate)}")
 
 
-def advice(solver: MCQSolver, gate: GateStatus) -> str:
-    """Return what a person can do about a change that is not promoted."""
+def advice(
+    solver: MCQSolver, gate: GateStatus, *, replicas: str = "The previous replicas go on answering."
+) -> str:
+    """Return which replicas answer, and what a person can do about a change that is not promoted."""
     return (
-        "The previous replicas go on answering. Change the spec, or let this change through once: kubectl annotate"
+        f"{replicas} Change the spec, or let this change through once: kubectl annotate"
         f" --overwrite mcq -n {solver.namespace} {solver.name}"
         f' {names.PROMOTE_ANNOTATION}="{gate.change} WHO: WHY"'
     )

@@ -13,13 +13,17 @@ from mcq_operator.api.observed import Deployment, ObservedSolver
 from mcq_operator.api.scaling import Watch
 from mcq_operator.api.status import Traffic, WatchStatus
 
+from .pods import present, restarts
 from .transitions import stamp
 
 REASON = "WorseThanBefore"
 """Why a change is refused after it had passed."""
 FEWEST = 50
-"""Questions below which nothing is said about a side."""
+"""With fewer questions on either side, nothing is compared."""
+RESTARTS = 3
+"""Restarts of the change's replicas that refuse it."""
 _QUANTILE = 1.645  # of the normal distribution, one-sided 95 %
+_EARLY_QUANTILE = 3.29  # one-sided 99.95 %
 
 
 def is_needed(solver: MCQSolver, gate: GateStatus | None) -> bool:
@@ -43,22 +47,64 @@ def advance(
     if spec is None or spec.watch is None or gate.phase != "Passed":
         return gate
     if gate.watch is None:
-        has_just_passed = recorded is not None and recorded.phase in {"Waiting", "Sitting"}
-        before = observed.traffic or Traffic()
-        return gate.model_copy(update={"watch": WatchStatus(before=before)}) if has_just_passed else gate
-    if gate.watch.ended or not _rolled_out(solver, observed.deployment):
+        if recorded is None or recorded.phase not in {"Waiting", "Sitting"}:
+            return gate
+        if observed.traffic is None:
+            return recorded  # the replicas' answers come within seconds
+        return gate.model_copy(update={"watch": WatchStatus(before=observed.traffic)})
+    if gate.watch.ended:
         return gate
     if gate.watch.since is None:
-        return _with(gate, gate.watch.model_copy(update={"since": stamp(now)}))
-    before, after = gate.watch.before, observed.traffic or Traffic()
-    ended = gate.watch.model_copy(update={"ended": True, "after": after})
-    if worse := "; ".join(_differences(before, after, spec.watch)):
-        message = f"The change passed its exam, but its replicas answer worse than the earlier ones: {worse}. {advice}"
+        begun = gate.watch.model_copy(update={"since": stamp(now)})
+        return _with(gate, begun) if _rolled_out(solver, observed.deployment) else gate
+    return _compare(gate, gate.watch, spec.watch, observed, advice=advice, now=now)
+
+
+def _compare(
+    gate: GateStatus,
+    watch: WatchStatus,
+    limits: Watch,
+    observed: ObservedSolver,
+    *,
+    advice: str,
+    now: datetime,
+) -> GateStatus:
+    is_last = (now - datetime.fromisoformat(watch.since or stamp(now))).total_seconds() >= limits.seconds
+    before, after = watch.before, observed.traffic or Traffic()
+    ended = watch.model_copy(update={"ended": True, "after": after})
+    worse = [*_crashes(observed), *_differences(before, after, limits, is_last=is_last)]
+    if worse:
+        message = (
+            f"The change passed its exam, but its replicas answer worse than the earlier ones: {'; '.join(worse)}."
+            f" {advice}"
+        )
         changes = {"phase": "Refused", "reason": REASON, "message": message, "watch": ended}
         return gate.model_copy(update=changes)
-    if (now - datetime.fromisoformat(gate.watch.since)).total_seconds() < spec.watch.seconds:
+    if not is_last:
         return gate
-    return _with(gate, ended)
+    compared = min(before.questions, after.questions) >= FEWEST
+    result = "no worse" if compared else f"not compared: fewer than {FEWEST} questions"
+    message = f"{gate.message} Watched for {limits.seconds} s: {result} ({_shares(after)}; before: {_shares(before)})."
+    return _with(gate.model_copy(update={"message": message}), ended)
+
+
+def _shares(traffic: Traffic) -> str:
+    return (
+        f"{traffic.questions} questions, {traffic.failed} without an answer, {traffic.abstained} abstentions"
+    )
+
+
+def _crashes(observed: ObservedSolver) -> Iterator[str]:
+    """Yield how often the replicas restarted, if that is often. A restarted replica has lost its counts."""
+    count = sum(restarts(pod) for pod in observed.pods if present(pod))
+    if count >= RESTARTS:
+        yield f"they restarted {count} times"
+
+
+def without_way_back(gate: GateStatus, refused: GateStatus) -> GateStatus:
+    """Return the gate of a change that would be refused, if the earlier ReplicaSet is gone."""
+    message = f"{refused.message} But ReplicaSet {gate.replica_set} is gone, so the change's replicas stay."
+    return gate.model_copy(update={"watch": refused.watch, "message": message})
 
 
 def _with(gate: GateStatus, watch: WatchStatus) -> GateStatus:
@@ -69,29 +115,33 @@ def _rolled_out(solver: MCQSolver, deployment: Deployment | None) -> bool:
     return deployment is not None and deployment.rolled_out(solver)
 
 
-def _differences(before: Traffic, after: Traffic, limits: Watch) -> Iterator[str]:
-    """Yield what is worse than allowed, with its figures."""
+def _differences(before: Traffic, after: Traffic, limits: Watch, *, is_last: bool) -> Iterator[str]:
+    """Yield what is worse than allowed, with its figures.
+
+    Looks before the last one need stronger evidence, because there are many. The time is compared at the end only.
+    """
     if min(before.questions, after.questions) < FEWEST:
         return
+    quantile = _QUANTILE if is_last else _EARLY_QUANTILE
     for name, old, new, limit in (
         ("without an answer", before.failed, after.failed, limits.max_error_increase),
         ("abstained", before.abstained, after.abstained, limits.max_abstention_increase),
     ):
-        if _increase(old, before.questions, new, after.questions) > limit:
+        if _increase(old, before.questions, new, after.questions, quantile) > limit:
             yield (
                 f"{new} of {after.questions} questions {name}, before {old} of {before.questions}"
                 f" (allowed: {limit:.0%} more)"
             )
-    slowdown = _slowdown(before, after)
+    slowdown = _slowdown(before, after) if is_last else None
     if slowdown is not None and slowdown > limits.max_slowdown:
         yield f"an answer takes {slowdown:.1f} times as long (allowed: {limits.max_slowdown:g} times)"
 
 
-def _increase(old: int, old_total: int, new: int, new_total: int) -> float:
+def _increase(old: int, old_total: int, new: int, new_total: int, quantile: float) -> float:
     """Return the low end of the interval of a share's increase."""
     before, after = (old + 1) / (old_total + 2), (new + 1) / (new_total + 2)
     variance = before * (1 - before) / (old_total + 2) + after * (1 - after) / (new_total + 2)
-    return after - before - _QUANTILE * math.sqrt(variance)
+    return after - before - quantile * math.sqrt(variance)
 
 
 def _slowdown(before: Traffic, after: Traffic) -> float | None:

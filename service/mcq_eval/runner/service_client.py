@@ -18,6 +18,7 @@ from mcq_service.api.mcq.question_schemas import NO_ESCALATION, Batch
 from mcq_service.api.problems import Problem
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
+from mcq_service.telemetry.exam_mark import EXAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -133,7 +134,7 @@ def _refused(status: int, title: str, detail: str) -> Result:
 @asynccontextmanager
 async def connect(url: str, key: str | None, *, escalate: bool = False) -> AsyncIterator[ServiceClient]:
     """Connect to the service at a URL; `escalate` says whether it may ask another solver."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = dict([EXAM, *([("Authorization", f"Bearer {key}")] if key else [])])
     if not escalate:
         headers |= [NO_ESCALATION]
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 from mcq_eval.dataset.typed_question import DecisionQuestion
 from mcq_service.api.mcq.answer_schemas import Answer, LabelProbability, Result, Results, Timings, Usage
 from mcq_service.api.mcq.question_schemas import Question
+from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+AT_ONCE = 4
+"""Typed questions at the same time: each is a request of its own, and the queue must not refuse long ones."""
 
 
 async def answers_of_both(
@@ -19,12 +23,21 @@ async def answers_of_both(
     ask_choices: Callable[[list[Question]], Awaitable[Results]],
     ask_typed: Callable[[DecisionQuestion], Awaitable[Result]],
 ) -> Results:
-    """Ask the multiple-choice questions as one batch and each typed one alone; return the results in order."""
+    """Ask the multiple-choice questions as one batch, and the typed ones alone and a few at once.
+
+    Return the results in order.
+    """
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(question: DecisionQuestion) -> Result:
+        async with turns:
+            return await ask_typed(question)
+
     choices = [index for index, each in enumerate(questions) if isinstance(each, Question)]
     typed = {index: each for index, each in enumerate(questions) if isinstance(each, DecisionQuestion)}
     batch = [each for each in questions if isinstance(each, Question)]
     results = dict(zip(choices, (await ask_choices(batch)).results, strict=True)) if batch else {}
-    results |= zip(typed, await asyncio.gather(*map(ask_typed, typed.values())), strict=True)
+    results |= zip(typed, await gather(map(ask, typed.values())), strict=True)
     return Results(
         results=[results[index].model_copy(update={"index": index}) for index in range(len(questions))]
     )

@@ -13,6 +13,7 @@ from mcq_service.api.http.access_log import AccessLog
 from mcq_service.api.http.authentication import RequireKey
 from mcq_service.api.http.body import BodyLimits
 from mcq_service.api.http.cors import CORS
+from mcq_service.api.http.exam_header import ExamHeader
 from mcq_service.api.http.header_limits import HeaderLimits
 from mcq_service.api.http.methods import HeadAndOptions
 from mcq_service.api.http.paths import RootPath, TrailingSlash
@@ -117,4 +118,5 @@ def _add_middleware(
     app.add_middleware(CORS, allowed=allowed_origins)
     app.add_middleware(HeaderLimits)
     app.add_middleware(AccessLog)
+    app.add_middleware(ExamHeader)
     errors.install(app)

@@ -44,7 +44,7 @@ class ModeTraffic(BaseModel):
 
 
 class ReplicaTraffic(BaseModel):
-    """The questions of a replica since its start."""
+    """The users' questions of a replica since its start, without those of exams."""
 
     outcomes: dict[str, int] = Field(description="Questions by outcome, as in mcq_requests_total.")
     modes: dict[str, ModeTraffic]
@@ -89,7 +89,7 @@ async def answerz(request: Request) -> SelfTestResult:
 
 @router.get("/trafficz")
 async def trafficz(request: Request) -> ReplicaTraffic:
-    """Return the questions of this replica since its start, for the operator."""
+    """Return the users' questions of this replica since its start, for the operator."""
     traffic = request.app.state.metrics.traffic()
     modes = {
         mode: ModeTraffic(questions=count, seconds=seconds)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from mcq_service.telemetry.exam_mark import of_exam
 from mcq_service.telemetry.gen_ai import GenAI
 from mcq_service.telemetry.tracing import current_trace_id
 
@@ -66,7 +68,10 @@ class ModelInfo(Protocol):
 
 
 class Traffic(NamedTuple):
-    """The questions of one replica since its start: by outcome, and by mode with the seconds that they took."""
+    """The users' questions of one replica since its start, without those of exams.
+
+    `modes` has the number of answered questions and their seconds.
+    """
 
     outcomes: dict[str, int]
     modes: dict[str, tuple[int, float]]
@@ -136,6 +141,8 @@ class Metrics:
         self._step_seconds = Counter(
             "mcq_step_seconds", "Seconds that the engine computed.", registry=self.registry
         )
+        self._outcomes: Counts[str] = Counts()
+        self._times: dict[str, list[Any]] = defaultdict(lambda: [0, 0.0])
         self._gen_ai = GenAI(self.registry)
         self._model = Info("mcq_model", "The model that answers.", registry=self.registry)
 
@@ -176,7 +183,8 @@ class Metrics:
         """Count one answered question. `own` are the tokens of this replica's model, without another solver's."""
         exemplar = _exemplar(answer.trace_id)
         mode, timings = answer.mode, answer.timings
-        self._requests.labels(mode, "abstained" if answer.abstained else "answered").inc()
+        outcome = "abstained" if answer.abstained else "answered"
+        self._count(mode=mode, outcome=outcome, seconds=timings.total_ms / 1000)
         self._duration.labels(mode).observe(timings.total_ms / 1000, exemplar)
         self._answer_duration.labels(mode).observe(timings.answer_ms / 1000, exemplar)
         self._confidence.observe(answer.confidence, exemplar)
@@ -203,14 +211,14 @@ class Metrics:
         self, *, mode: str, operation: str, model: str, tokens: Usage, seconds: float, first: float | None
     ) -> None:
         """Count one text of the OpenAI-compatible surface; `first` is the time to its first token."""
-        self._requests.labels(mode, "answered").inc()
+        self._count(mode=mode, outcome="answered", seconds=seconds)
         self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))
         self._count_tokens(tokens)
         self._gen_ai.record(operation, model, tokens, seconds=seconds, first=first)
 
     def refused(self, *, mode: str, outcome: str) -> None:
         """Count one request that was not answered; `outcome` is the problem's slug."""
-        self._requests.labels(mode, outcome).inc()
+        self._count(mode=mode, outcome=outcome)
 
     def _count_tokens(self, usage: Usage) -> None:
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
@@ -218,18 +226,17 @@ class Metrics:
         self._cached.inc(usage.cached_tokens)
 
     def traffic(self) -> Traffic:
-        """Return the sums of the counters that tell good replicas from bad ones."""
-        outcomes: dict[str, int] = defaultdict(int)
-        times: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
-        for sample in next(iter(self._requests.collect())).samples:
-            if sample.name.endswith("_total"):
-                outcomes[sample.labels["outcome"]] += int(sample.value)
-        for sample in next(iter(self._duration.collect())).samples:
-            if sample.name.endswith(("_count", "_sum")):
-                times[sample.labels["mode"]][sample.name.endswith("_sum")] += sample.value
-        return Traffic(
-            dict(outcomes), {mode: (int(count), seconds) for mode, (count, seconds) in times.items()}
-        )
+        """Return the questions since the start, by outcome, and the time of the answered ones by mode."""
+        return Traffic(dict(self._outcomes), {mode: (each[0], each[1]) for mode, each in self._times.items()})
+
+    def _count(self, *, mode: str, outcome: str, seconds: float | None = None) -> None:
+        """Count one question; `seconds` is the time of an answered one."""
+        self._requests.labels(mode, outcome).inc()
+        if not of_exam.get():
+            self._outcomes[outcome] += 1
+            if seconds is not None:
+                self._times[mode][0] += 1
+                self._times[mode][1] += seconds
 
     def exposition(self) -> bytes:
         """Return the metrics as OpenMetrics text."""

@@ -261,6 +261,13 @@ def test_the_same_path_in_two_claims_is_two_models() -> None:
     assert first["MCQ_MODEL_URI"] != second["MCQ_MODEL_URI"]
 
 
+def test_a_solver_that_names_itself_asks_no_other_one() -> None:
+    """A condition says so. The settings would make each of its replicas ask a second one."""
+    itself = solver({"answering": {"escalateTo": {"solverRef": {"name": "demo"}}}})
+    assert itself.name == "demo"
+    assert not [name for name in desired.config.environment(itself) if "ESCALATION" in name]
+
+
 def test_no_secret_is_in_the_settings() -> None:
     """The settings have only paths of files that the kubelet mounts."""
     for case in ("openai", "everything"):

@@ -60,20 +60,37 @@ async def test_the_counts_of_all_ready_replicas_are_added_up(
         questions=20, failed=6, abstained=4, modes=[ModeTraffic(mode="explain", questions=14, seconds=7)]
     )
     assert prober.retry_in(watched.key) == traffic.EVERY_SECONDS
-    assert prober.total(watched, []) is None
+    assert prober.total(watched, []) == Traffic()
     assert prober.retry_in(watched.key) is None, "it asks no more"
 
 
 async def test_a_replica_without_counts_makes_the_sum_unknown(
-    prober: TrafficProber, answers: dict[str, ReplicaTraffic | None]
+    prober: TrafficProber, answers: dict[str, ReplicaTraffic | None], requeued: asyncio.Queue[SolverKey]
 ) -> None:
-    """A sum over some replicas would look like fewer questions."""
+    """A sum over some replicas would look like fewer questions, and waiting for one would block the change."""
     answers["10.0.0.2"] = None
     watched, pods = solver({}), [replica_pod("demo-1"), replica_pod("demo-2")]
     assert prober.total(watched, pods) is None
-    await asyncio.sleep(0)
-    await asyncio.sleep(0.01)
-    assert prober.total(watched, pods) is None
+    assert await requeued.get() == watched.key
+    assert prober.total(watched, pods) == Traffic()
+
+
+async def test_a_missed_answer_keeps_the_known_sum(
+    prober: TrafficProber,
+    answers: dict[str, ReplicaTraffic | None],
+    requeued: asyncio.Queue[SolverKey],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prober, "_pause", 0)
+    watched, pods = solver({}), [replica_pod("demo-1")]
+    prober.total(watched, pods)
+    await requeued.get()
+    known = prober.total(watched, pods)
+    answers["10.0.0.1"] = None
+    for _ in range(3):
+        assert prober.total(watched, pods) == known
+        await asyncio.sleep(0.01)
+    assert requeued.empty()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """The watch of a change's replicas: what it compares, and when it refuses."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.operator.status.test_gate_states import SITTING, gated
-from tests.operator.support import NOON, deployment
+from tests.operator.support import NOON, deployment, pod
 
-from mcq_operator.api import GateStatus
+from mcq_operator.api import GateStatus, Manifest
 from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.api.status import ModeTraffic, Traffic, WatchStatus
 from mcq_operator.status import watch
@@ -37,14 +38,17 @@ def watched(since: float | None = 60, before: Traffic = GOOD) -> GateStatus:
 
 def advance(
     gate: GateStatus, after: Traffic | None, *, recorded: GateStatus | None = None, complete: bool = True,
-    **spec: Any,
+    pods: Sequence[Manifest] = (), **spec: Any,
 ) -> GateStatus:  # fmt: skip
     solver = gated(status={"gate": (recorded or gate).model_dump()}, watch={**WATCH, **spec})
-    observed = ObservedSolver(deployment=deployment(**({} if complete else {"updated": 1})), traffic=after)
+    observed = ObservedSolver(
+        deployment=deployment(**({} if complete else {"updated": 1})), traffic=after, pods=[*pods]
+    )
     return watch.advance(solver, gate, observed, advice="Do this.", now=NOON)
 
 
 def test_the_earlier_replicas_counts_are_recorded_when_the_change_passes() -> None:
+    assert advance(PASSED, None, recorded=SITTING) == SITTING, "the counts come within seconds"
     began = advance(PASSED, GOOD, recorded=SITTING).watch
     assert began is not None
     assert (began.before, began.since, began.ended) == (GOOD, None, False)
@@ -66,8 +70,8 @@ def test_the_watch_begins_with_the_end_of_the_roll_out() -> None:
         (traffic(explain=1.6), "an answer takes 1.6 times as long (allowed: 1.5 times)"),
     ],
 )
-def test_worse_replicas_are_refused_at_once_with_the_figures(after: Traffic, message: str) -> None:
-    refused = advance(watched(), after)
+def test_worse_replicas_are_refused_with_the_figures(after: Traffic, message: str) -> None:
+    refused = advance(watched(600), after)
     assert (refused.phase, refused.reason) == ("Refused", watch.REASON)
     assert message in refused.message
     assert refused.message.endswith("Do this.")
@@ -76,10 +80,38 @@ def test_worse_replicas_are_refused_at_once_with_the_figures(after: Traffic, mes
     assert watch.refused(refused)
 
 
+def test_before_the_end_only_strong_evidence_counts() -> None:
+    """There are many looks, and the time of an answer varies much."""
+    assert advance(watched(60), traffic(failed=200)).phase == "Refused"
+    for after in (traffic(failed=40), traffic(explain=1.6)):
+        assert advance(watched(60), after) == watched(60)
+        assert advance(watched(600), after).phase == "Refused"
+
+
+def test_replicas_that_restart_are_refused() -> None:
+    """They have lost their counts, and the roll-out is not complete meanwhile."""
+    crashed = [
+        pod("demo-1", containerStatuses=[{"restartCount": 2}]),
+        pod("demo-2", containerStatuses=[{"restartCount": 1}]),
+    ]
+    refused = advance(watched(60), None, complete=False, pods=crashed)
+    assert (refused.phase, refused.reason) == ("Refused", watch.REASON)
+    assert "they restarted 3 times" in refused.message
+    assert advance(watched(60), None, pods=crashed[:1]) == watched(60)
+
+
+def test_a_change_whose_earlier_replicas_are_gone_stays() -> None:
+    gone = watch.without_way_back(watched(), advance(watched(600), traffic(failed=200)))
+    assert gone.phase == "Passed"
+    assert "ReplicaSet demo-1 is gone, so the change's replicas stay" in gone.message
+    assert gone.watch is not None
+    assert gone.watch.ended
+
+
 @pytest.mark.parametrize(
     "after",
     [
-        traffic(failed=25),  # 2.4 points more, and the interval begins below 2
+        traffic(failed=25),  # 2.4 points more, and the interval begins below 2 points
         traffic(abstained=140),
         traffic(explain=1.4),
         traffic(answer=9.0),  # no such mode before
@@ -93,13 +125,14 @@ def test_other_replicas_stay_until_the_watch_ends(after: Traffic | None) -> None
     assert advance(watched(599), after) == watched(599)
     kept = advance(watched(600), after)
     assert kept.phase == "Passed"
+    assert ("not compared" in kept.message) is ((after or Traffic()).questions < watch.FEWEST)
     assert kept.watch is not None
     assert (kept.watch.ended, kept.watch.after) == (True, after or Traffic())
     assert advance(kept, traffic(failed=900)) == kept, "it has ended"
 
 
 def test_without_counts_of_the_earlier_replicas_nothing_is_refused() -> None:
-    assert advance(watched(before=Traffic()), traffic(failed=900)).phase == "Passed"
+    assert advance(watched(600, before=Traffic()), traffic(failed=900)).phase == "Passed"
 
 
 def test_the_counts_are_needed_only_around_a_watched_change() -> None:
@@ -114,5 +147,5 @@ def test_the_counts_are_needed_only_around_a_watched_change() -> None:
 
 def test_a_fault_of_a_percent_is_found_among_many_questions_and_chance_is_not() -> None:
     """The interval shrinks with the questions: 3 points more of 10,000 are beyond 2, of 300 not."""
-    assert advance(watched(before=traffic(10_000, 10)), traffic(10_000, 310)).phase == "Refused"
-    assert advance(watched(before=traffic(300, 0)), traffic(300, 9)).phase == "Passed"
+    assert advance(watched(600, before=traffic(10_000, 10)), traffic(10_000, 310)).phase == "Refused"
+    assert advance(watched(600, before=traffic(300, 0)), traffic(300, 9)).phase == "Passed"

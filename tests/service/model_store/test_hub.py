@@ -147,7 +147,7 @@ def test_auto_prepares_a_model_without_int8_in_floats(
     monkeypatch.setattr(store, "resolve", lambda choice: "int8" if choice == "auto" else choice)
     config = hub.folder / "config.json"
     config.write_text(
-        json.dumps({**tiny.CONFIG, "architectures": ["LlamaForCausalLM"], "model_type": "llama"})
+        json.dumps({**tiny.CONFIG, "architectures": ["GemmaForCausalLM"], "model_type": "gemma"})
     )
     model = _store(tmp_path, hub).ensure(REF, "auto")
     assert model.precision == best_float()
@@ -156,5 +156,5 @@ def test_auto_prepares_a_model_without_int8_in_floats(
     requests_before = len(hub.requests)
     assert _store(tmp_path, hub).ensure(REF, "auto") == model
     assert len(hub.requests) == requests_before
-    with pytest.raises(UnsupportedArchitecture, match="llama"):
+    with pytest.raises(UnsupportedArchitecture, match="gemma"):
         _store(tmp_path, hub).ensure(REF, "int8")

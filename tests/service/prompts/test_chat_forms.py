@@ -120,7 +120,16 @@ def test_the_model_does_not_think_before_the_letter() -> None:
     ],
 )
 def test_a_template_that_is_no_conversation_is_replaced_by_chatml(source: str) -> None:
-    assert forms(source).answer_first == CHATML.answer_first
+    chatml = CHATML.answer_first
+    assert forms(source).answer_first == chatml._replace(prefix=f"<s>{chatml.prefix}")
+
+
+@pytest.mark.parametrize("source", [DATED, WITHOUT_SYSTEM, SYSTEM_LAST, THINKING])
+def test_a_conversation_has_the_token_at_its_beginning_once(source: str) -> None:
+    """A template need not write it."""
+    prefix = forms(source).answer_first.prefix
+    assert prefix.startswith("<s>")
+    assert prefix.count("<s>") == 1
 
 
 def test_plain_forms_begin_as_the_models_texts_do() -> None:

@@ -16,6 +16,7 @@ from mcq_service.engine import PromptTooLong
 from mcq_service.model_store import PreparedModel
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.telemetry import Tracing
+from mcq_service.telemetry.exam_mark import EXAM
 from mcq_service.telemetry.logs import JSONFormatter
 
 JSON = {"Content-Type": "application/json"}
@@ -92,12 +93,14 @@ async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: 
 
 
 async def test_the_traffic_has_the_sums_for_the_operator(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Before the first question they are empty."""
+    """Before the first question they are empty. An exam's questions are no user's."""
     replica.load(min_confidence=0.6)
     assert (await client.get("/trafficz")).json() == {"outcomes": {}, "modes": {}}
     await client.post(ANSWER, json=QUESTION)
     await client.post(ANSWER, json={**QUESTION, "mode": "answer", "min_confidence": 0.9})
     await client.post(ANSWER, json={"question": "?"})
+    await client.post(ANSWER, json=QUESTION, headers=dict([EXAM]))
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="answered"}') == 2
     traffic = (await client.get("/trafficz")).json()
     assert traffic["outcomes"] == {"answered": 1, "abstained": 1, "invalid-question": 1}
     assert {mode: each["questions"] for mode, each in traffic["modes"].items()} == {"explain": 1, "answer": 1}

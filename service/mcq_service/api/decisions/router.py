@@ -28,6 +28,7 @@ from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.openai.served_model import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.mcq import TypedQuestion
 from mcq_service.mcq.decision import certainty, expected_level
+from mcq_service.telemetry.exam_mark import of_exam
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,8 @@ async def decisions(request: Request, body: DecisionRequest, backend: BackendDep
         body,
         answers,
         model=use_case.model,
-        min_confidence=backend.mcq.defaults.min_confidence,
+        # An exam measures the model at every confidence.
+        min_confidence=0 if of_exam.get() else backend.mcq.defaults.min_confidence,
     )
     return Response(text, media_type="application/json")
 
