@@ -95,7 +95,7 @@ def _shares(traffic: Traffic) -> str:
 
 
 def _crashes(observed: ObservedSolver) -> Iterator[str]:
-    """Yield how often the replicas restarted, if that is often. A restarted replica has lost its counts."""
+    """Yield the restarts of all replicas together, if there are many. A restarted replica has lost its counts."""
     count = sum(restarts(pod) for pod in observed.pods if present(pod))
     if count >= RESTARTS:
         yield f"they restarted {count} times"
