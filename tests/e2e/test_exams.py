@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.e2e.conftest import NAME, NAMESPACE
 from tests.e2e.support import eventually, pod
@@ -211,6 +212,37 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
     solver.kubectl(IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
     solver.wait_ready()
     assert image_and_precision(solver) == (image, "int8")
+
+
+def abstentions(solver: Solver) -> int:
+    """Ask sixty questions, as a user; return how many were not answered."""
+    asked = [json.loads(line) for line in questions().splitlines()] * 3
+    batch = [{"question": each["question"], "choices": each["choices"]} for each in asked[:60]]
+    response = httpx.post(
+        f"{solver.url}/api/v1/mcq/answers", json={"questions": batch, "mode": "answer"}, timeout=300
+    )
+    return sum(each["answer"]["abstained"] for each in response.raise_for_status().json()["results"])
+
+
+def test_a_promoted_change_that_abstains_more_is_withdrawn(solver: Solver, sums: str) -> None:
+    """An exam measures at every confidence, so the change passes, and only users notice."""
+    assert abstentions(solver) == 0
+    gate = {"examRef": {"name": sums}, "maxRegression": 0.5, "watch": {"seconds": 60}}
+    change = {"rollout": {"gate": gate}, "answering": {"debias": "none", "minConfidence": 1}}
+    change_gated_solver(solver, change, "Passed")
+    eventually(
+        lambda: solver.get("mcq", NAME)["status"]["gate"]["watch"].get("since"),
+        seconds=300,
+        what="the change is rolled out and watched",
+    )
+    assert abstentions(solver) == 60
+    gate_condition = change_gated_solver(solver, {}, "WorseThanBefore")
+    assert gate_condition["status"] == "False"
+    assert "60 of 60 questions abstained, before 0 of 60 (allowed: 10% more)" in gate_condition["message"]
+    eventually(lambda: abstentions(solver) == 0, seconds=120, what="the earlier replicas answer again")
+    back = {"rollout": {"gate": None}, "answering": {"debias": "prior", "minConfidence": None}}
+    solver.kubectl(IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
+    solver.wait_ready()
 
 
 def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None:
