@@ -2,6 +2,7 @@
 
 test_real_model uses a real server. Set MCQ_TEST_LLAMA_SERVER to the URL of a llama-server to test that one too."""
 
+import gzip
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,7 @@ from mcq_service.engine.errors import EngineRefused
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTextEngine, connect
+from mcq_service.engine.remote.server_connection import MAX_RESPONSE_BYTES
 from mcq_service.prompts import CHATML, render
 from mcq_service.yaml_output import Line
 
@@ -148,6 +150,16 @@ async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: Remot
     assert upstream.bodies[1]["prompt"].endswith('reasoning: "So it is."\nanswer:')
 
 
+def too_long() -> Response:
+    """Return one line of more bytes than are read."""
+    return Response(b"secret " * (MAX_RESPONSE_BYTES // 6))
+
+
+def compressed() -> Response:
+    """Return a response that is compressed although the request accepts none."""
+    return Response(gzip.compress(b" " * 2**20), headers={"Content-Encoding": "gzip"})
+
+
 @pytest.mark.parametrize(
     ("reply", "error", "says"),
     [
@@ -162,6 +174,8 @@ async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: Remot
         (lambda: JSONResponse({"choices": "many"}), EngineFailed, "can't be read"),
         (lambda: JSONResponse({"choices": [{"text": " B"}]}), EngineFailed, "no log-probabilities"),
         (lambda: scored({"x": -0.5}), EngineFailed, "none of the letters"),
+        (too_long, EngineFailed, "does not answer: ResponseTooLong"),
+        (compressed, EngineFailed, "does not answer: ResponseCompressed"),
     ],
 )
 async def test_a_failure_says_what_to_check(
@@ -189,6 +203,12 @@ async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: Remo
 
     upstream.replies = [lambda: StreamingResponse(broken(), media_type="text/event-stream")]
     with pytest.raises(EngineFailed, match="does not answer"):
+        await write(texts)
+
+
+async def test_a_stream_that_is_too_long_is_a_failure(upstream: Upstream, texts: RemoteTextEngine) -> None:
+    upstream.replies = [too_long]
+    with pytest.raises(EngineFailed, match="does not answer: ResponseTooLong"):
         await write(texts)
 
 

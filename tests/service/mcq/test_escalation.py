@@ -27,6 +27,7 @@ from tests.service.fakes import (
 from tests.service.local import listening, serving
 from tests.service.mcq.test_service import events_of
 
+from mcq_service.engine.remote.server_connection import MAX_RESPONSE_BYTES
 from mcq_service.mcq import escalation
 from mcq_service.mcq.escalation import Escalation
 from mcq_service.prompts import Prompt
@@ -199,7 +200,11 @@ async def silent(_: Request) -> Response:
     return Response()
 
 
-@pytest.mark.parametrize("endpoint", [garbage, busy, silent, None])
+async def too_long(_: Request) -> Response:
+    return Response(b" " * (MAX_RESPONSE_BYTES + 1))
+
+
+@pytest.mark.parametrize("endpoint", [garbage, busy, silent, too_long, None])
 async def test_without_the_other_solver_the_first_one_abstains(
     replica: Replica, client: httpx.AsyncClient, endpoint: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
