@@ -16,6 +16,8 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import all_created, apply, condition, existing, mark_pods_ready, patch, until
 from tests.operator.test_process import Operator
 
+from mcq_operator.api.kinds import OPTIONAL as OPTIONAL_KINDS
+
 pytestmark = pytest.mark.xdist_group("optional kinds")
 
 QUICK = 20.0
@@ -58,13 +60,19 @@ def crd(resource: str) -> Path:
 
 
 def install(kubectl: Kubectl, resource: str) -> None:
-    """Install a kind's CRD and wait until the API server serves it."""
+    """Install a kind's CRD and wait until the API server serves it, and says so.
+
+    The CRD is Established before the kind can be listed, and can be listed before it is in the discovery.
+    """
     kubectl("apply", "--server-side", "-f", str(crd(resource)))
-    # The CRD is Established before the kind can be listed.
+    plural, _, group = resource.partition(".")
+    [version] = {kind.api_version for kind in OPTIONAL_KINDS if kind.plural == plural and kind.group == group}
     for _ in range(300):
         with contextlib.suppress(AssertionError, ApiException):
             kubectl.server.list(resource, "default")
-            return
+            known = json.loads(kubectl("get", "--raw", f"/apis/{version}"))["resources"]
+            if plural in {each["name"] for each in known}:
+                return
         time.sleep(0.1)
     message = f"{resource} was not served"
     raise AssertionError(message)
