@@ -57,7 +57,9 @@ def advance(
     if gate.watch.since is None:
         begun = gate.watch.model_copy(update={"since": stamp(now)})
         return _with(gate, begun) if _rolled_out(solver, observed.deployment) else gate
-    return _compare(gate, gate.watch, spec.watch, observed, advice=advice, now=now)
+    elapsed = (now - datetime.fromisoformat(gate.watch.since)).total_seconds()
+    is_last = elapsed >= spec.watch.seconds
+    return _compare(gate, gate.watch, spec.watch, observed, advice=advice, is_last=is_last)
 
 
 def _compare(
@@ -67,9 +69,8 @@ def _compare(
     observed: ObservedSolver,
     *,
     advice: str,
-    now: datetime,
+    is_last: bool,
 ) -> GateStatus:
-    is_last = (now - datetime.fromisoformat(watch.since or stamp(now))).total_seconds() >= limits.seconds
     before, after = watch.before, observed.traffic or Traffic()
     ended = watch.model_copy(update={"ended": True, "after": after})
     worse = [*_crashes(observed), *_differences(before, after, limits, is_last=is_last)]

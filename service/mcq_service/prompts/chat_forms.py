@@ -29,8 +29,8 @@ class Forms:
     def __init__(self, template: ChatTemplate | None = None, *, beginning: str = "") -> None:
         """Use the model's template, or ChatML if the template is unknown or can't show a worked example.
 
-        `beginning` is the control token at the beginning of the model's texts, if it has one. It is added to
-        conversations whose template does not write it.
+        `beginning` is the control token at the beginning of the model's texts, if it has one. It is added if
+        the template does not write it.
         """
         self._template = ChatTemplate() if template is None else template
         self._beginning = beginning

@@ -22,7 +22,7 @@ GOOD = Traffic(
 
 
 def traffic(questions: int = 1000, failed: int = 1, abstained: int = 50, **seconds: float) -> Traffic:
-    """Return the traffic of a solver whose answers take a second, or as long as given by mode."""
+    """Return the traffic of a solver. An answer takes a second in mode explain, or `seconds` in each given mode."""
     modes = [
         ModeTraffic(mode=mode, questions=questions, seconds=each * questions)
         for mode, each in (seconds or {"explain": 1.0}).items()
@@ -31,7 +31,7 @@ def traffic(questions: int = 1000, failed: int = 1, abstained: int = 50, **secon
 
 
 def watched(since: float | None = 60, before: Traffic = GOOD) -> GateStatus:
-    """Return a change that passed, and whose roll-out was complete so many seconds ago."""
+    """Return a change that passed. Its roll-out was complete `since` seconds ago."""
     began = None if since is None else stamp(NOON - timedelta(seconds=since))
     return PASSED.model_copy(update={"watch": WatchStatus(since=began, before=before)})
 

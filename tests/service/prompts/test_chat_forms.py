@@ -133,7 +133,7 @@ def test_a_conversation_has_the_token_at_its_beginning_once(source: str) -> None
 
 
 def test_plain_forms_begin_as_the_models_texts_do() -> None:
-    """Their digests differ from those of models without such a token."""
+    """The token changes their digests."""
     for name, form in forms(DATED).answering.items():
         assert form.prefix.startswith("<s>"), name
         assert form.prefix.count("<s>") == 1
