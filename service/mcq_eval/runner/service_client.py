@@ -134,8 +134,8 @@ def _refused(status: int, title: str, detail: str) -> Result:
 @asynccontextmanager
 async def connect(url: str, key: str | None, *, escalate: bool = False) -> AsyncIterator[ServiceClient]:
     """Connect to the service at a URL; `escalate` says whether it may ask another solver."""
-    headers = dict([EXAM, *([("Authorization", f"Bearer {key}")] if key else [])])
-    if not escalate:
-        headers |= [NO_ESCALATION]
+    headers = dict([EXAM] if escalate else [EXAM, NO_ESCALATION])
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
         yield ServiceClient(client)

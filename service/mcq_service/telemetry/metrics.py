@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -142,7 +142,8 @@ class Metrics:
             "mcq_step_seconds", "Seconds that the engine computed.", registry=self.registry
         )
         self._outcomes: Counts[str] = Counts()
-        self._times: dict[str, list[Any]] = defaultdict(lambda: [0, 0.0])
+        self._answered_by_mode: Counts[str] = Counts()
+        self._seconds_by_mode: defaultdict[str, float] = defaultdict(float)
         self._gen_ai = GenAI(self.registry)
         self._model = Info("mcq_model", "The model that answers.", registry=self.registry)
 
@@ -227,7 +228,8 @@ class Metrics:
 
     def traffic(self) -> Traffic:
         """Return the questions since the start, by outcome, and the time of the answered ones by mode."""
-        return Traffic(dict(self._outcomes), {mode: (each[0], each[1]) for mode, each in self._times.items()})
+        modes = {mode: (count, self._seconds_by_mode[mode]) for mode, count in self._answered_by_mode.items()}
+        return Traffic(dict(self._outcomes), modes)
 
     def _count(self, *, mode: str, outcome: str, seconds: float | None = None) -> None:
         """Count one question; `seconds` is the time of an answered one."""
@@ -235,8 +237,8 @@ class Metrics:
         if not of_exam.get():
             self._outcomes[outcome] += 1
             if seconds is not None:
-                self._times[mode][0] += 1
-                self._times[mode][1] += seconds
+                self._answered_by_mode[mode] += 1
+                self._seconds_by_mode[mode] += seconds
 
     def exposition(self) -> bytes:
         """Return the metrics as OpenMetrics text."""
