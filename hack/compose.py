@@ -28,7 +28,7 @@ def up(progress: Progress) -> None:
     The service uses this machine's prepared models and downloads nothing.
     """
     engine.ensure(progress)
-    engine.ensure_plugin("compose", progress)
+    engine.ensure_compose(progress)
     programs.ensure(IMAGES, progress)
     build(["service"])
     docker.quiet(["docker", "tag", tag("service"), f"mcq-service:{version()}"])

@@ -17,6 +17,7 @@ from hack.ask import PATH, QUESTION, ask, render
 from hack.deploy import FAILURES, deploy, seed_model
 from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
 from hack.monitoring import flag, monitoring, page
+from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
 
 READY_SECONDS = 900
@@ -26,6 +27,7 @@ PORT = 8080
 def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
+    weights = fetch_weights()
     deployed = deploy(progress)
     monitored = flag(os.environ, "MONITORING")
     if monitored:
@@ -35,6 +37,8 @@ def demo(progress: Progress) -> None:
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     host = manifest["spec"]["ingress"]["host"]
     progress.say("Model")
+    if weights:
+        weights.wait()
     seed_model(deployed.provider, namespace, f"{name}-model-cache")
     solver = apply_solver(deployed.kubectl, manifest)
     with progress.step(f"MCQSolver {name} is Ready"):
@@ -55,6 +59,16 @@ def demo(progress: Progress) -> None:
     )
     print(f"ask again: {curl(url)}")
     print(f"stop:      make down\n\nDone in {time.monotonic() - started:.0f} s.")
+
+
+def fetch_weights() -> subprocess.Popen[bytes] | None:
+    """Download the local cluster's weights in the background, while the builds need the CPU more than the network.
+
+    `seed_model` tries again if that fails, and reports the error.
+    """
+    if (os.environ.get("CLUSTER") or "kind") != "kind":
+        return None
+    return subprocess.Popen([ROOT / "hack/model"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def curl(url: str) -> str:

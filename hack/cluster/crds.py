@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.toolchain.commands import run
-from hack.toolchain.tools import MODULES, require_go
+from hack.toolchain.go_modules import MODULES, require_go
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

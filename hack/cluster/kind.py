@@ -182,7 +182,9 @@ class KindCluster:
         return self.tools.binary("kind")
 
     def _exists(self) -> bool:
-        return NAME in run([self._kind(), "get", "clusters"]).split()
+        # By kind's label: the node image's build also builds kind, so it is not needed before.
+        found = ["docker", "ps", "--all", "--quiet", f"--filter=label=io.x-k8s.kind.cluster={NAME}"]
+        return bool(run(found).strip())
 
     @property
     def _image(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hack.control_plane.instance import Instance
     from hack.toolchain.tools import Tools
 
-MODULES = ("etcd", "kubernetes")
+MODULES = ("cluster", "kubernetes")
 DEFAULT_SERVICE_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
 
@@ -50,7 +50,7 @@ class _Parts:
         client, peer = f"https://{ADDRESS}:{ports.etcd}", f"http://{ADDRESS}:{ports.etcd_peer}"
         certificate, key = self.authority.issue("etcd", user="etcd", addresses=(f"IP:{ADDRESS}",))
         command: list[str | Path] = [
-            self.tools.binary("etcd", "server"),
+            self.tools.binary("cluster", "server"),
             "--name=mcq",
             f"--data-dir={self.instance.state / 'etcd'}",
             f"--listen-client-urls={client}",

@@ -16,7 +16,9 @@ from hack.toolchain.paths import CACHE
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import install_programs, locked
 
-PUBLIC = "python:3.11.14-slim-bookworm"
+PUBLIC = (
+    "python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d"
+)
 RELEASE = "bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 PULL_SECONDS = 120.0

@@ -25,6 +25,7 @@ LOCAL = ("operator", "service")
 """The images of a local cluster. Few solvers need torch, and its image has 5 GB."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OCI = "org.opencontainers.image"
+BASE_LABEL = f"{OCI}.base.name"
 
 
 def tag(program: str, platform: str | None = None) -> str:
@@ -69,6 +70,6 @@ def _labels(base: str) -> dict[str, str]:
     return {
         f"{OCI}.version": version(),
         f"{OCI}.revision": revision(ROOT),
-        f"{OCI}.base.name": base,
+        BASE_LABEL: base,
         **({f"{OCI}.created": created} if created else {}),
     }

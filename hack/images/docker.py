@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ NOTHING: Mapping[str, str] = {}
 NO_FILES: Mapping[str, Path] = {}
 # The images' recorded creation time: a constant, so that the build's time does not change their content.
 EPOCH = "0"
+DEBIAN = "/usr/bin/docker"
 
 
 class ImageError(Exception):
@@ -32,22 +35,27 @@ def build(
     `args` are its ARGs, `secrets` the files that it may mount, `platform` for example "linux/arm64" (default: the
     engine's own), `target` one of its stages. Build steps use this machine's network.
     """
-    options = [f"--build-arg={name}={value}" for name, value in args.items()]
+    options = [f"--build-arg={name}={value}" for name, value in {**args, "SOURCE_DATE_EPOCH": EPOCH}.items()]
     options += [f"--label={name}={value}" for name, value in labels.items()]
     options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
     options += [f"--platform={platform}"] if platform else []
     options += [f"--target={target}"] if target else []
-    # Call buildx directly: an older `docker build` is a builder without secrets and mounts.
-    command = [
-        "docker",
-        "buildx",
-        "build",
-        "--load",
-        "--network=host",
-        f"--file={dockerfile}",
-        f"--tag={tag}",
-    ]
-    quiet([*command, *options, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
+    command = [build_client() or "docker", "build", "--network=host", f"--file={dockerfile}", f"--tag={tag}"]
+    quiet([*command, *options, str(context)], {"DOCKER_BUILDKIT": "1"})
+
+
+@cache
+def build_client() -> str | None:
+    """Return the docker command that builds with BuildKit, without which a Dockerfile has no secrets and mounts.
+
+    It is the one on PATH if it has the buildx plugin, else Debian 12's, which contains BuildKit's client; else None.
+    """
+    for client, arguments in (("docker", ["buildx", "version"]), (DEBIAN, ["--version"])):
+        with suppress(FileNotFoundError):
+            done = subprocess.run([client, *arguments], capture_output=True, text=True, check=False)
+            if done.returncode == 0 and (client == "docker" or " 20.10." in done.stdout):
+                return client
+    return None
 
 
 def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
@@ -65,10 +73,13 @@ def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
 
 
 def join(reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
-    """Push an index of pushed images, one NAME@DIGEST per platform. Return its digest."""
-    tools = [*_docker(auth), "buildx", "imagetools"]
-    quiet([*tools, "create", "--tag", reference, *images])
-    return quiet([*tools, "inspect", reference, "--format", "{{.Manifest.Digest}}"]).strip()
+    """Push an index of pushed images, one NAME@DIGEST per platform. Return its digest. Raises ImageError."""
+    manifest = [*_docker(auth), "manifest"]
+    http = ["--insecure"] if on_this_machine(reference) else []
+    # What a failed attempt has left.
+    subprocess.run([*manifest, "rm", reference], capture_output=True, check=False)
+    quiet([*manifest, "create", *http, reference, *images])
+    return quiet([*manifest, "push", "--purge", *http, reference]).split()[-1]
 
 
 def pull(reference: str, *, timeout: float) -> bool:
@@ -92,6 +103,11 @@ def label(tag: str, name: str) -> str:
     return quiet(
         ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag]
     ).strip()
+
+
+def identity(tag: str) -> str:
+    """Return a local image's id, the digest of its configuration. Raises ImageError."""
+    return quiet(["docker", "image", "inspect", "--format", "{{.Id}}", tag]).strip()
 
 
 def save(tags: Sequence[str], file: Path) -> None:

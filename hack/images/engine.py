@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from hack.images import docker
 from hack.toolchain.commands import run
 from hack.toolchain.errors import EngineError, ToolError
 from hack.toolchain.paths import CACHE
 from hack.toolchain.processes import Part, Processes
 from hack.toolchain.progress import Progress
-from hack.toolchain.tools import Tools, install_programs, locked
+from hack.toolchain.tools import Tools, install_packages, install_programs, locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +37,6 @@ PACKAGES = {
     "iptables": "iptables",
     "ip": "iproute2",
 }
-PLUGINS = {"buildx": ("buildx", "buildx"), "compose": ("compose", "cmd")}
-"""Docker's command line plugins: the Go module in hack/toolchain/modules and the name of its binary."""
 PLUGIN_FOLDER = Path.home() / ".docker/cli-plugins"
 CAP_SYS_RESOURCE = 24
 SYSCTLS = tuple(
@@ -63,13 +62,13 @@ def answers() -> bool:
 
 
 def ensure(progress: Progress) -> None:
-    """Make an engine answer, with docker's buildx plugin. Raises EngineError or MissingToolError."""
+    """Make an engine answer, and a client that builds images. Raises EngineError or MissingToolError."""
     if not answers():
         _refuse_where_no_engine_can_start()
         engine = OwnEngine(progress)
         with locked(engine.home / ".lock"):
             engine.start()
-    ensure_plugin("buildx", progress)
+    install_packages(lambda: [] if docker.build_client() else ["docker-buildx"], progress)
 
 
 def stop(progress: Progress) -> None:
@@ -109,17 +108,16 @@ def _reason() -> str:
     return "it answers `docker version` but not `docker info`."
 
 
-def ensure_plugin(name: str, progress: Progress) -> None:
-    """Make `docker NAME` work: if the plugin is missing, link our binary into the user's plugin folder."""
-    if subprocess.run(["docker", name, "version"], capture_output=True, check=False).returncode == 0:
+def ensure_compose(progress: Progress) -> None:
+    """Make `docker compose` work: if the plugin is missing, link our binary into the user's plugin folder."""
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
         return
-    module, binary = PLUGINS[name]
     tools = Tools(CACHE, progress)
-    tools.build([module])
+    tools.build(["compose"])
     PLUGIN_FOLDER.mkdir(parents=True, exist_ok=True)
-    link = PLUGIN_FOLDER / f"docker-{name}"
+    link = PLUGIN_FOLDER / "docker-compose"
     link.unlink(missing_ok=True)
-    link.symlink_to(tools.binary(module, binary))
+    link.symlink_to(tools.binary("compose", "cmd"))
 
 
 @dataclass(frozen=True)

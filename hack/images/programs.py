@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hack.images import docker
 from hack.toolchain.commands import run
+from hack.toolchain.go_modules import pins
 from hack.toolchain.paths import CACHE
 from hack.toolchain.tools import Tools, install_programs
 
@@ -62,8 +63,8 @@ KEDA_METRICS = "ghcr.io/kedacore/keda-metrics-apiserver:2.16.1"
 PROMETHEUS_ADAPTER = "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0"
 
 PROGRAMS: Mapping[str, Program] = {
-    REGISTRY: Program("registry", {"registry": "/bin/registry"}, user="0"),
-    TRAEFIK: Program("traefik", {"traefik": "/usr/local/bin/traefik"}, user="0"),
+    REGISTRY: Program("cluster", {"registry": "/bin/registry"}, user="0"),
+    TRAEFIK: Program("cluster", {"traefik": "/usr/local/bin/traefik"}, user="0"),
     PROMETHEUS_OPERATOR: Program("prometheus-operator", {"operator": "/bin/operator"}),
     CONFIG_RELOADER: Program(
         "prometheus-operator", {"prometheus-config-reloader": "/bin/prometheus-config-reloader"}
@@ -162,5 +163,5 @@ def add_busybox(root: Path, progress: Progress) -> None:
 
 
 def _inputs(program: Program) -> str:
-    pins = Tools.pins(program.module) if program.module else b""
-    return hashlib.sha256(pins + repr(program).encode()).hexdigest()[:12]
+    inputs = pins(program.module) if program.module else b""
+    return hashlib.sha256(inputs + repr(program).encode()).hexdigest()[:12]

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 def run(
     command: Sequence[str | Path], *, check: bool = True, stdin: str | None = None, timeout: float = 120,
-    env: Mapping[str, str] | None = None, cwd: Path | None = None,
+    env: Mapping[str, str] | None = None, cwd: Path | None = None, both: bool = False,
 ) -> str:  # fmt: skip
-    """Run `command` and return its stdout; with `check`, a failure raises CommandError with the output."""
+    """Run `command` and return its stdout, with `both` also its stderr.
+
+    With `check`, a failure raises CommandError with the output.
+    """
     argv = [str(word) for word in command]
     try:
         completed = subprocess.run(
@@ -33,4 +36,4 @@ def run(
         printed = "\n".join((completed.stdout + completed.stderr).strip().splitlines()[-25:])
         message = f"Exit code {completed.returncode} from: {shlex.join(argv)}\n{printed}"
         raise CommandError(message)
-    return completed.stdout
+    return completed.stdout + completed.stderr if both else completed.stdout

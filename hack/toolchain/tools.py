@@ -1,6 +1,6 @@
 """External programs: built from the pinned Go modules in modules/, or installed from Debian.
 
-A module is built once into `$MCQ_CACHE/tools/<module>-<hash of its go.mod and go.sum>/`; only binaries are kept.
+A module is built once into `$MCQ_CACHE/tools/<module>-<hash of its pins>/`; only binaries are kept.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING
 
 from hack.toolchain.commands import run
 from hack.toolchain.errors import MissingToolError
+from hack.toolchain.go_modules import GoBuild, pins, require_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hack.toolchain.progress import Progress
 
-MODULES = Path(__file__).parent / "modules"
-GO_VERSION = (1, 26)
+SECONDS_ON_TWO_CORES: Mapping[str, float] = {
+    "kubernetes": 480, "cluster": 330, "prometheus": 180, "keda": 240, "jaeger": 240, "cosign": 120, "syft": 120,
+}  # fmt: skip
+"""Measured build times of the large modules, for an estimate of the time left."""
 PACKAGES_LOCK = Path("/run/lock/mcq-operator-packages")
 
 
@@ -47,19 +50,14 @@ class Tools:
 
     def directory(self, module: str) -> Path:
         """Return the folder of the module's binaries, built or not."""
-        return self.cache / "tools" / f"{module}-{hashlib.sha256(self.pins(module)).hexdigest()[:12]}"
-
-    @staticmethod
-    def pins(module: str) -> bytes:
-        """Return the module's build inputs: the contents of its go.mod and go.sum."""
-        return b"".join((MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum"))
+        return self.cache / "tools" / f"{module}-{hashlib.sha256(pins(module)).hexdigest()[:12]}"
 
     def binary(self, module: str, name: str | None = None) -> Path:
         """Return the path of one of the module's binaries, built or not."""
         return self.directory(module) / (name or module)
 
     def build(self, modules: Sequence[str]) -> None:
-        """Build the modules that are missing, one after the other."""
+        """Build the modules that are missing, one after the other; the next ones are downloaded meanwhile."""
 
         def missing() -> list[str]:
             return [module for module in modules if not self.directory(module).exists()]
@@ -67,64 +65,40 @@ class Tools:
         if not missing():  # don't wait for the lock without need
             return
         with locked(self.cache / "tools" / ".lock"):
-            absent = missing()
-            if not absent:
-                return
-            require_go()
-            self.progress.say(f"Building {', '.join(absent)} once, from pinned Go modules (minutes each):")
-            build_cache = self.cache / "go-build"
-            for module in absent:
-                with self.progress.step(f"go build {module}"):
-                    self._build(module, build_cache)
-            shutil.rmtree(build_cache, ignore_errors=True)
+            if absent := missing():
+                require_go()
+                self._build(absent)
 
-    def _build(self, module: str, build_cache: Path) -> None:
-        final = self.directory(module)
-        partial = final.with_name(f"{final.name}.tmp")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        environment = {
-            **os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOCACHE": str(build_cache),
-        }  # fmt: skip
-        run(
-            ["go", "build", "-trimpath", "-ldflags", _linker_flags(module), "-o", f"{partial}/", "tool"],
-            env=environment, cwd=MODULES / module, timeout=7200,
-        )  # fmt: skip
-        partial.rename(final)
-
-
-def _linker_flags(module: str) -> str:
-    """Return flags for smaller binaries. Kubernetes also needs its version, because its parts compare theirs."""
-    flags = "-s -w"
-    if module.startswith("kubernetes"):
-        pins = (MODULES / module / "go.mod").read_text()
-        version = re.search(r"k8s\.io/kubernetes v((\d+)\.(\d+)\.\d+)", pins)
-        if not version:
-            message = f"modules/{module}/go.mod does not require k8s.io/kubernetes."
-            raise MissingToolError(message)
-        for variable, value in (
-            ("gitVersion", f"v{version[1]}"),
-            ("gitMajor", version[2]),
-            ("gitMinor", version[3]),
-        ):
-            flags += f" -X k8s.io/component-base/version.{variable}={value}"
-    return flags
+    def _build(self, modules: Sequence[str]) -> None:
+        left = sum(map(seconds_on_two_cores, modules))
+        self.progress.say(f"Building {', '.join(modules)} once, from pinned Go modules: {minutes(left)}.")
+        build_cache = self.cache / "go-build"
+        builds = GoBuild(build_cache)
+        builds.download(modules[1:])
+        done, started = 0.0, time.monotonic()
+        for module in modules:
+            with self.progress.step(f"go build {module}"):
+                final = self.directory(module)
+                partial = final.with_name(f"{final.name}.tmp")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+                builds.build(module, partial)
+                partial.rename(final)
+            done += seconds_on_two_cores(module)
+            left -= seconds_on_two_cores(module)
+            if left:
+                self.progress.say(f"    builds left: {minutes(left * (time.monotonic() - started) / done)}")
+        shutil.rmtree(build_cache, ignore_errors=True)
 
 
-def require_go() -> None:
-    """Raise MissingToolError if Go is missing or too old."""
-    required = ".".join(map(str, GO_VERSION))
-    advice = (
-        f"Go {required} or newer is needed, to build Kubernetes and its surroundings once: https://go.dev/dl"
-    )
-    if not shutil.which("go"):
-        raise MissingToolError(advice)
-    go_env = run(["go", "env", "GOVERSION", "GOTOOLCHAIN"]).split()
-    numbers = re.match(r"go(\d+)\.(\d+)", go_env[0])
-    # With GOTOOLCHAIN=auto an older Go downloads the version in go.mod.
-    if numbers and (int(numbers[1]), int(numbers[2])) < GO_VERSION and go_env[-1] == "local":
-        message = f"{advice}; here is {go_env[0]}."
-        raise MissingToolError(message)
+def seconds_on_two_cores(module: str) -> float:
+    """Return the measured seconds of the module's build, for the estimate of the time left."""
+    return SECONDS_ON_TWO_CORES.get(module.partition("-1.")[0], 60.0)
+
+
+def minutes(seconds: float) -> str:
+    """Return a duration for people."""
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
 def install_programs(programs: Mapping[str, str], progress: Progress) -> None:

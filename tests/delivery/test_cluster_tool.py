@@ -13,7 +13,7 @@ from hack.cluster.node_image import node_image
 from hack.cluster.providers import choose
 from hack.control_plane.instance import Instance
 from hack.images import engine
-from hack.toolchain import tools
+from hack.toolchain import go_modules, tools
 from hack.toolchain.errors import EngineError, ProviderError, StartError
 from hack.toolchain.processes import Part, Processes, start_time
 from hack.toolchain.progress import Progress
@@ -58,7 +58,7 @@ def test_a_tool_is_rebuilt_only_when_its_pins_change(tmp_path: Path, monkeypatch
     module.mkdir(parents=True)
     for name in ("go.mod", "go.sum"):
         (module / name).write_text("one")
-    monkeypatch.setattr(tools, "MODULES", tmp_path / "modules")
+    monkeypatch.setattr(go_modules, "MODULES", tmp_path / "modules")
     built = tools.Tools(tmp_path, Progress())
     before = built.directory("etcd")
 

@@ -33,7 +33,7 @@ PORTS = ("API", "PROMETHEUS", "ALERTMANAGER", "JAEGER")
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
     """Return compose.yaml as Docker Compose reads it, with .env.example as .env."""
-    engine.ensure_plugin("compose", Progress(quiet=True))
+    engine.ensure_compose(Progress(quiet=True))
     command = ["docker", "compose", "--env-file=.env.example", "--profile=grafana", "config"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from hack.images.platforms import own
 from hack.images.programs import Program
 from hack.toolchain.commands import run
 from hack.toolchain.errors import ProviderError
+from hack.toolchain.go_modules import pins
 from hack.toolchain.paths import CACHE
 from hack.toolchain.tools import Tools
 
@@ -76,16 +77,7 @@ class _Builder:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        return (
-            self.kubernetes,
-            "containerd",
-            "etcd",
-            "coredns",
-            "kube-router",
-            "kind",
-            "local-path-provisioner",
-            "traefik",
-        )
+        return (self.kubernetes, "cluster", "local-path-provisioner", "kind")
 
     @property
     def tools(self) -> Tools:
@@ -93,7 +85,7 @@ class _Builder:
 
     @property
     def version(self) -> str:
-        pin = re.search(r"k8s\.io/kubernetes (v[\d.]+)", Tools.pins(self.kubernetes).decode())
+        pin = re.search(r"k8s\.io/kubernetes (v[\d.]+)", pins(self.kubernetes).decode())
         assert pin  # a module of MODULES
         return pin[1]
 
@@ -101,9 +93,7 @@ class _Builder:
     def reference(self) -> str:
         """The image's name, with a hash of its inputs: changed inputs give a new image."""
         sources = [DOCKERFILE, Path(__file__), Path(programs.__file__)]
-        inputs = b"".join(
-            [*(Tools.pins(each) for each in self.modules), *(each.read_bytes() for each in sources)]
-        )
+        inputs = b"".join([*(pins(each) for each in self.modules), *(each.read_bytes() for each in sources)])
         return f"mcq-node:{self.version}-{hashlib.sha256(inputs).hexdigest()[:12]}"
 
     def build(self) -> None:
@@ -115,8 +105,8 @@ class _Builder:
             for name in ("kube-proxy", *NODE_BINARIES):
                 programs.add_file(self.tools.binary(self.kubernetes, name), context, f"/bin/{name}")
             for name in CONTAINERD_BINARIES:
-                programs.add_file(self.tools.binary("containerd", name), context, f"/bin/{name}")
-            programs.add_file(self.tools.binary("kube-router"), context, "/bin/kube-router")
+                programs.add_file(self.tools.binary("cluster", name), context, f"/bin/{name}")
+            programs.add_file(self.tools.binary("cluster", "kube-router"), context, "/bin/kube-router")
             programs.add_busybox(context / "busybox", self.progress)
             (context / "images").mkdir()
             pause = next(each for each in images if "/pause:" in each)
@@ -150,9 +140,9 @@ class _Builder:
                 case "pause":
                     images[reference] = Program(None, busybox=True, command=("/bin/sleep", "2147483647"))
                 case "etcd":
-                    images[reference] = Program("etcd", {"server": "/usr/local/bin/etcd"}, user=ROOT)
+                    images[reference] = Program("cluster", {"server": "/usr/local/bin/etcd"}, user=ROOT)
                 case "coredns":
-                    images[reference] = Program("coredns", {"coredns": "/coredns"}, user=ROOT)
+                    images[reference] = Program("cluster", {"coredns": "/coredns"}, user=ROOT)
                 case _:
                     images[reference] = Program(self.kubernetes, {name: f"/usr/local/bin/{name}"}, user=ROOT)
         constants = self._storage_constants()
