@@ -106,7 +106,7 @@ scan: .venv/.ready ## scan those packages for known vulnerabilities: [OSV_DATABA
 push: .venv/.ready ## push the images and record their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
 	@$(PYTHON) -m delivery push
 
-sign: .venv/.ready ## sign the pushed images with cosign, and verify the signatures: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
+sign: .venv/.ready ## sign the pushed images, and attest their SBOMs and provenance: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
 	@$(PYTHON) -m delivery sign
 
 install: .venv/.ready ## install the CRDs, the pushed operator by digest, and a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]

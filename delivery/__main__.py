@@ -23,7 +23,7 @@ from delivery.pushed_images import RECORD, read_images
 from delivery.rollback import rollback
 from delivery.scan import scan
 from delivery.settings import Settings
-from delivery.sign import PUBLIC_KEY, sign
+from delivery.signing.sign import PUBLIC_KEY, sign
 from delivery.verify import Verification
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hack.images.build import DIST
 from hack.images.docker import on_this_machine
 from hack.toolchain.commands import run
+from hack.toolchain.errors import CommandError
 from hack.toolchain.paths import ROOT
 
 from delivery.push import login_file
@@ -49,10 +50,18 @@ def package_chart(chart: Path, folder: Path, helm: Path) -> Path:
 
 
 def push_chart(archive: Path, settings: Settings, helm: Path) -> str:
-    """Push the packaged chart to the configured registry; return its address. Raises SettingError or CommandError."""
+    """Push the packaged chart to the configured registry; return its reference by digest, without `oci://`.
+
+    Raises SettingError or CommandError.
+    """
     repository = f"{settings.registry}/charts"
     http = ["--plain-http"] if on_this_machine(repository) else []
     with login_file(repository, settings.registry_login) as auth:
         login: list[str | Path] = ["--registry-config", auth] if auth else []
-        run([helm, "push", archive, f"oci://{repository}", *http, *login], timeout=300)
-    return f"oci://{repository}/mcq-operator"
+        command: list[str | Path] = [helm, "push", archive, f"oci://{repository}", *http, *login]
+        printed = run(command, timeout=300, both=True)  # helm prints the digest on stderr
+    digest = re.search(r"Digest: (sha256:[0-9a-f]{64})", printed)
+    if not digest:
+        message = f"helm push printed no digest:\n{printed}"
+        raise CommandError(message)
+    return f"{repository}/mcq-operator@{digest[1]}"

@@ -1,4 +1,4 @@
-"""dist/install.yaml: all manifests for `kubectl apply` in one file, with the images by digest."""
+"""install.yaml: all manifests for `kubectl apply` in one file, with the images by digest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hack.installation import Images
     from hack.kubectl import Kubectl
 
-INSTALLER = DIST / "install.yaml"
+CRD = "kind: CustomResourceDefinition"
 
 
 def installer(kubectl: Kubectl, images: Images, overlay: Path) -> str:
@@ -27,7 +27,15 @@ def installer(kubectl: Kubectl, images: Images, overlay: Path) -> str:
         return kubectl("kustomize", folder)
 
 
-def write_installer(kubectl: Kubectl, images: Images, overlay: Path) -> Path:
-    """Write the installer to dist/install.yaml. Raises KubectlError."""
-    INSTALLER.write_text(installer(kubectl, images, overlay))
-    return INSTALLER
+def write_installer(kubectl: Kubectl, images: Images, overlay: Path, folder: Path = DIST) -> Path:
+    """Write the installer as install.yaml, and its parts: crds.yaml, and operator.yaml with all the rest.
+
+    An earlier operator is applied by operator.yaml, and an operator is deleted by it: neither may touch the CRDs.
+    Raises KubectlError.
+    """
+    documents = installer(kubectl, images, overlay).split("\n---\n")
+    crds = [each for each in documents if CRD in each.splitlines()]
+    rest = [each for each in documents if each not in crds]
+    for name, parts in {"install": documents, "crds": crds, "operator": rest}.items():
+        (folder / f"{name}.yaml").write_text("\n---\n".join(parts).strip() + "\n")
+    return folder / "install.yaml"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from hack.images import docker
 from hack.images.build import PROGRAMS, tag
-from hack.images.engine import PLUGIN_FOLDER
 from hack.images.platforms import architecture, target_platforms
 from hack.installation import Images
 
@@ -64,7 +63,5 @@ def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | 
         path = Path(directory) / "config.json"
         path.touch(mode=0o600)
         secret = base64.b64encode(":".join(login).encode()).decode()
-        # docker looks for plugins in its configuration folder.
-        plugins = {"cliPluginsExtraDirs": [str(PLUGIN_FOLDER)]}
-        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}, **plugins}))
+        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}}))
         yield path

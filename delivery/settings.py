@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -21,6 +23,20 @@ OVERLAYS = ROOT / "config/overlays"
 SAMPLED = ("", "dev")
 """The environments that get a sample solver if SOLVER is empty."""
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A private key: a file, or its address in a key management service (awskms://…, k8s://…)."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An OpenID identity. cosign itself reads the token from SIGSTORE_ID_TOKEN."""
+
+    issuer: str
 
 
 @dataclass(frozen=True)
@@ -49,15 +65,25 @@ class Settings:
         return (user, self._text("REGISTRY_PASSWORD")) if user else None
 
     @property
-    def signing_key(self) -> str:
-        """The signing key: a file, or its address in a key management service (awskms://…, k8s://…).
-        Raises SettingError if it is not set."""
-        value = self._text("COSIGN_KEY")
-        if not value:
-            raise SettingError(
-                "Set COSIGN_KEY to the private key, a file as `cosign generate-key-pair` makes it or a KMS address."
-            )
-        return value
+    def signer(self) -> Key | Identity:
+        """Who signs: the identity of SIGSTORE_ID_TOKEN, else the key COSIGN_KEY. Raises SettingError without both."""
+        if token := self._text("SIGSTORE_ID_TOKEN"):
+            return Identity(_issuer(token))
+        if key := self._text("COSIGN_KEY"):
+            return Key(key)
+        raise SettingError(
+            "Set COSIGN_KEY to the private key, a file as `cosign generate-key-pair` makes it or a KMS address,"
+            " or SIGSTORE_ID_TOKEN to the token of an identity."
+        )
+
+    @property
+    def release_store(self) -> str | None:
+        """Where a release's files are copied to, s3://BUCKET[/PREFIX]. Raises SettingError for another address."""
+        address = self._text("RELEASE_STORE")
+        if address and not re.match(r"s3://[^/]", address):
+            message = f"RELEASE_STORE={address} can't be used: give s3://BUCKET or s3://BUCKET/PREFIX."
+            raise SettingError(message)
+        return address or None
 
     @property
     def tag(self) -> str:
@@ -138,3 +164,14 @@ class Settings:
 
     def _text(self, name: str) -> str:
         return self.environment.get(name, "").strip()
+
+
+def _issuer(token: str) -> str:
+    """Return the issuer of an OpenID token. Sigstore checks the token; this only reads it. Raises SettingError."""
+    try:
+        claims = token.split(".")[1]
+        return str(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["iss"])
+    except (ValueError, LookupError, TypeError):
+        raise SettingError(
+            "SIGSTORE_ID_TOKEN is not an OpenID token: set it to a JWT with an issuer."
+        ) from None

@@ -14,7 +14,7 @@ from hack.toolchain.errors import ProviderError
 from hack.toolchain.progress import Progress
 
 from delivery.pipeline.job import Job
-from delivery.sign import Cosign
+from delivery.signing.cosign import Cosign
 
 if TYPE_CHECKING:
     from hack.cluster.providers import Provider

@@ -24,8 +24,11 @@ def main() -> int:
     # A release is for every environment: its installer is config/default.
     settings = Settings({**os.environ, "TAG": version, "ENVIRONMENT": ""})
     try:
-        settings.registry  # noqa: B018 (raises early if it is not set)
-        tools.build(["crdify", "helm", "kubernetes"])
+        # Raise early if one is not set.
+        settings.registry  # noqa: B018
+        settings.signer  # noqa: B018
+        settings.release_store  # noqa: B018
+        tools.build(["crdify", "helm", "kubernetes", "cosign", "syft"])
         prepare(ROOT, version, datetime.now(UTC).date(), tools.binary("crdify"), progress)
         kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")
         folder = publish(settings, version, kubectl, tools, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.git import git
@@ -18,11 +19,14 @@ from delivery.push import push
 from delivery.pushed_images import RECORD
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
+from delivery.release.store import upload
+from delivery.signing.cosign import signer
+from delivery.signing.sign import PUBLIC_KEY, sign_image
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
 
+    from hack.installation import Images
     from hack.kubectl import Kubectl
     from hack.toolchain.progress import Progress
     from hack.toolchain.tools import Tools
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
 
 CRDS = "crds"
+SUMS = "SHA256SUMS"
+VERIFY = Path(__file__).with_name("verify.sh")
 UPGRADE = """\
 ## Upgrade
 
@@ -41,7 +47,7 @@ kubectl --namespace mcq-operator-system rollout status deployment/mcq-operator
 kubectl get mcqsolvers --all-namespaces
 ```
 
-To go back, do the same with the earlier release's `install.yaml`, without its CRDs: the new ones accept its objects.
+To go back, apply the earlier release's `operator.yaml`, which has no CRDs: the new ones accept its objects.
 
 With Helm:
 
@@ -92,28 +98,52 @@ def crds_at(root: Path, revision: str) -> dict[str, str]:
 
 
 def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, progress: Progress) -> Path:
-    """Build and push the images, write the release's files into dist/VERSION, and tag. Return the folder.
+    """Build, push and sign the images and the chart, write the release's files into dist/VERSION, and tag.
 
-    Raises ImageError, SettingError, KubectlError or ReleaseError.
+    Return the folder. Raises ImageError, SettingError, ToolError, KubectlError or ReleaseError, and then tags nothing.
     """
     build(platforms=target_platforms())
     images = push(settings, progress)
+    sboms = write_sboms(progress)
     folder = DIST / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with progress.step("installer and chart"):
-        shutil.move(write_installer(kubectl, images, settings.overlay), folder)
+        write_installer(kubectl, images, settings.overlay, folder)
         archive = package_chart(write_chart(images), folder, tools.binary("helm"))
     with progress.step(f"push {archive.name}"):
         chart = push_chart(archive, settings, tools.binary("helm"))
-    for sbom in write_sboms(progress):
-        shutil.move(sbom, folder)
-    shutil.copy(RECORD, folder)
-    section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
-    upgrade = UPGRADE.format(images="\n".join(images.references.values()), chart=chart, version=version)
-    (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
-    files = sorted(path for path in folder.iterdir())
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (folder / "SHA256SUMS").write_text("".join(sums))
+    with signer(settings, settings.registry, folder / PUBLIC_KEY.name, progress) as own:
+        for program, image in images.references.items():
+            with progress.step(f"sign {image}"):
+                sign_image(own, program, image, settings)
+        with progress.step(f"sign {chart}"):
+            own.image(chart)
+        for file in (*sboms, RECORD, VERIFY):
+            shutil.copy(file, folder)
+        (folder / "chart.txt").write_text(f"{chart}\n")
+        _write_notes(folder, version, images, chart)
+        write_sums(folder)
+        with progress.step(f"sign {SUMS}"):
+            own.file(folder / SUMS)
+    if settings.release_store:
+        with progress.step(f"copy to {settings.release_store}"):
+            upload(folder, settings.release_store)
     git(ROOT, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
     return folder
+
+
+def _write_notes(folder: Path, version: str, images: Images, chart: str) -> None:
+    section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
+    name, _, _ = chart.partition("@")
+    upgrade = UPGRADE.format(
+        images="\n".join(images.references.values()), chart=f"oci://{name}", version=version
+    )
+    (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
+
+
+def write_sums(folder: Path) -> None:
+    """Write the sums of the folder's files, but not of an earlier SHA256SUMS and its signature."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith(SUMS))
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (folder / SUMS).write_text("".join(sums))

@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "-file")
 
 
+def sbom_path(program: str, platform: str) -> Path:
+    """Return the path of an image's SBOM."""
+    return DIST / f"mcq-{program}{suffix(platform)}.cdx.json"
+
+
 def sbom_paths() -> dict[Path, str]:
     """Return {path: image} for each image and platform in PLATFORMS. Raises ImageError."""
     return {
-        DIST / f"mcq-{program}{suffix(platform)}.cdx.json": tag(program, platform)
+        sbom_path(program, platform): tag(program, platform)
         for platform, program in product(target_platforms(), PROGRAMS)
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -18,20 +20,24 @@ from delivery.errors import RecordError
 from delivery.parameters import check_parameters
 from delivery.push import login_file
 from delivery.pushed_images import read_images, write_images
+from delivery.release.release import VERIFY, write_sums
 from delivery.settings import Settings
-from delivery.sign import Cosign, sign
+from delivery.signing import provenance
+from delivery.signing.cosign import Cosign, signer
+from delivery.signing.sign import sign
 from hack.control_plane.api import listening
 from hack.control_plane.instance import free_ports
 from hack.errors import InstallError, SettingError
-from hack.images import docker, engine, platforms
-from hack.images.build import PROGRAMS
+from hack.git import revision
+from hack.images import docker, engine, platforms, sbom
+from hack.images.build import BASE_LABEL, PROGRAMS
 from hack.images.docker import ImageError
 from hack.images.platforms import MACHINES, own, require_runnable, suffix, target_platforms
 from hack.installation import MONITORED_SAMPLE, SAMPLE, Images, solvers_of
 from hack.kubectl import Kubectl
 from hack.toolchain.commands import run
 from hack.toolchain.errors import CommandError
-from hack.toolchain.paths import CACHE
+from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.processes import Part, Processes
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
@@ -52,7 +58,14 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
     ("name", "value", "setting", "message"),
     [
         ("REGISTRY", " ", "registry", "Set REGISTRY to the registry for the images"),
-        ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
+        ("COSIGN_KEY", "", "signer", "Set COSIGN_KEY to the private key"),
+        ("SIGSTORE_ID_TOKEN", "a.b.c", "signer", "SIGSTORE_ID_TOKEN is not an OpenID token"),
+        (
+            "RELEASE_STORE",
+            "/somewhere",
+            "release_store",
+            "RELEASE_STORE=/somewhere can't be used: give s3://BUCKET",
+        ),
         (
             "ENVIRONMENT",
             "moon",
@@ -166,7 +179,7 @@ def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the address of a real registry that requires a login."""
     directory = tmp_path_factory.mktemp("registry")
     tools = Tools(CACHE, Progress())
-    tools.build(["registry"])
+    tools.build(["cluster"])
     (directory / "htpasswd").write_text(DOOR)
     [port] = free_ports(1)
     address = f"127.0.0.1:{port}"
@@ -178,7 +191,7 @@ def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "auth": {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}},
     }
     (directory / "registry.json").write_text(json.dumps(configuration))
-    command: list[str | Path] = [tools.binary("registry"), "serve", directory / "registry.json"]
+    command: list[str | Path] = [tools.binary("cluster", "registry"), "serve", directory / "registry.json"]
     processes = Processes(directory / "processes", directory)
     quiet = {"OTEL_TRACES_EXPORTER": "none"}
     part = Part("registry", command, ready=lambda: listening("127.0.0.1", port), env=quiet)
@@ -218,16 +231,25 @@ def test_a_registry_refuses_an_unknown_user(
         docker.push(image, f"{guarded_registry}/nothing:2", auth=auth)
 
 
+def _only_files(program: str, platform: str) -> str:
+    """Return the tag of an image that contains only a file and runs no foreign program."""
+    return f"mcq-{program}-only{suffix(platform)}"
+
+
 @pytest.fixture
-def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
-    """Return both images for both platforms, pushed; they contain only files and run no foreign program."""
+def two_platforms(
+    guarded_registry: str, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Images:
+    """Return all images for both platforms, pushed."""
     monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
     monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
-    monkeypatch.setattr(pushing, "tag", lambda program, platform: f"mcq-{program}-only{suffix(platform)}")
+    monkeypatch.setattr(pushing, "tag", _only_files)
     for program, platform in product(PROGRAMS, MACHINES):
         dockerfile = tmp_path / f"{program}{suffix(platform)}"
         dockerfile.write_text(f"FROM scratch\nCOPY {dockerfile.name} /\n")
-        docker.build(dockerfile, tmp_path, f"mcq-{program}-only{suffix(platform)}", platform=platform)
+        docker.build(
+            dockerfile, tmp_path, _only_files(program, platform), platform=platform, labels={BASE_LABEL: IMAGE}
+        )  # fmt: skip
     return pushing.push(Settings({"REGISTRY": f"{guarded_registry}/two", "TAG": "1", **ROBOT}), Progress())
 
 
@@ -247,31 +269,85 @@ def test_images_for_two_platforms_have_one_reference(guarded_registry: str, two_
         ]
 
 
-@pytest.mark.slow
-def test_pushed_images_are_signed_and_others_fail_verification(
-    guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cosign, public = Cosign.built(Progress()), tmp_path / "dist/cosign.pub"
+@pytest.fixture
+def release(
+    guarded_registry: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Prepare SBOMs and a key for the pushed images; return the settings that sign with the key."""
+    cosign = Cosign.built(Progress())
+    monkeypatch.setenv("PATH", f"{cosign.program.parent}:{os.environ['PATH']}")  # for verify.sh
     monkeypatch.setenv("COSIGN_PASSWORD", "opens it")
     cosign("generate-key-pair", "--output-key-prefix", tmp_path / "own")
-    settings = Settings({"COSIGN_KEY": str(tmp_path / "own.key"), **ROBOT})
+    monkeypatch.setattr(sbom, "DIST", tmp_path / "dist")
+    monkeypatch.setattr(provenance, "tag", _only_files)
+    for program, platform in product(two_platforms.references, target_platforms()):
+        sbom.sbom_path(program, platform).write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    return Settings({"COSIGN_KEY": str(tmp_path / "own.key"), "REGISTRY": guarded_registry, **ROBOT})
 
-    sign(settings, two_platforms, Progress(), public_key=public)
 
-    assert public.read_text() == (tmp_path / "own.pub").read_text()
+@pytest.mark.slow
+def test_one_command_verifies_a_release(
+    release: Settings, guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It refuses a changed file, another key, and an image without signature or statements."""
+    folder, public = tmp_path / "1.0.0", tmp_path / "own.pub"
+    folder.mkdir()
     with login_file(guarded_registry, ("robot", "right")) as auth:
         assert auth is not None
         monkeypatch.setenv("DOCKER_CONFIG", str(auth.parent))
-        unsigned = (
-            f"{guarded_registry}/nothing@{docker.push(image, f'{guarded_registry}/nothing:3', auth=auth)}"
-        )
-        verify = partial(cosign, "verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public)
-        verify(f"{guarded_registry}/two/mcq-service:1-arm64")
-        with pytest.raises(CommandError, match="no signatures found"):
-            verify(unsigned)
+        other = f"{guarded_registry}/nothing@{docker.push(image, f'{guarded_registry}/nothing:3', auth=auth)}"
+        cosign = Cosign.built(Progress())
+        cosign("generate-key-pair", "--output-key-prefix", tmp_path / "other")
+
+        sign(release, two_platforms, Progress(), public_key=tmp_path / "dist/cosign.pub")
+        with signer(release, guarded_registry, folder / "cosign.pub", Progress()) as own:
+            own.image(other)
+            write_images(two_platforms, folder / "images.json")
+            (folder / "chart.txt").write_text(other)
+            write_sums(folder)
+            own.file(folder / "SHA256SUMS")
+        verify = partial(run, check=True, timeout=300)
+
+        printed = verify([VERIFY, folder, "--key", public])
+
+        assert printed.count("signature, SBOM, provenance") == len(two_platforms.references)
+        assert f"ok  {other}: signature" in printed
+        [statement] = json.loads(
+            cosign(
+                "verify-attestation", "--key", public, "--insecure-ignore-tlog", "--allow-http-registry",
+                "--type", "slsaprovenance1", two_platforms.operator,
+            ).join("[]")
+        )  # fmt: skip
+        predicate = json.loads(base64.b64decode(statement["payload"]))["predicate"]
+        [source, base, *_locks] = predicate["buildDefinition"]["resolvedDependencies"]
+        assert source["digest"] == {"gitCommit": revision(ROOT)}
+        assert base["uri"] == f"docker:{image}"
+        with pytest.raises(CommandError, match="verify-blob"):
+            verify([VERIFY, folder, "--key", tmp_path / "other.pub"])
+        (folder / "images.json").write_text(json.dumps({"operator": other}))
+        with pytest.raises(CommandError, match=r"images\.json: FAILED"):
+            verify([VERIFY, folder, "--key", public])
+        write_sums(folder)
+        cosign(
+            "sign-blob", "--key", tmp_path / "own.key", "--use-signing-config=false", "--tlog-upload=false", "--yes",
+            "--bundle", folder / "SHA256SUMS.sigstore.json", folder / "SHA256SUMS",
+        )  # fmt: skip
+        with pytest.raises(CommandError, match="verify-attestation"):
+            verify([VERIFY, folder, "--key", public])
     monkeypatch.setenv("COSIGN_PASSWORD", "does not")
     with pytest.raises(CommandError, match="decrypt"):
-        sign(settings, two_platforms, Progress(), public_key=public)
+        sign(release, two_platforms, Progress(), public_key=tmp_path / "dist/cosign.pub")
+
+
+def test_images_without_sboms_are_not_signed(
+    two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sbom, "DIST", tmp_path / "dist")
+    with pytest.raises(
+        RecordError, match=r"mcq-operator.*\.cdx\.json.* do not exist: `make sbom` writes them"
+    ):
+        sign(Settings({"COSIGN_KEY": "any"}), two_platforms, Progress())
 
 
 def test_a_pushed_chart_can_be_pulled(guarded_registry: str, tmp_path: Path) -> None:
@@ -282,12 +358,13 @@ def test_a_pushed_chart_can_be_pulled(guarded_registry: str, tmp_path: Path) -> 
 
     chart = push_chart(archive, Settings({"REGISTRY": f"{guarded_registry}/three", **ROBOT}), helm)
 
-    assert chart == f"oci://{guarded_registry}/three/charts/mcq-operator"
+    address = f"oci://{chart.partition('@')[0]}"
+    assert address == f"oci://{guarded_registry}/three/charts/mcq-operator"
     (tmp_path / "pulled").mkdir()
     with login_file(guarded_registry, ("robot", "right")) as auth:
         assert auth is not None
         login: list[str | Path] = ["--plain-http", "--registry-config", auth]
-        run([helm, "pull", chart, *login, "--destination", tmp_path / "pulled"])
+        run([helm, "pull", address, *login, "--destination", tmp_path / "pulled"])
     [pulled] = (tmp_path / "pulled").iterdir()
     assert pulled.read_bytes() == archive.read_bytes()
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from delivery.pipeline.job import ChangeRequest
 from delivery.pipeline.local import local_job
-from delivery.sign import Cosign
+from delivery.signing.cosign import Cosign
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from hack.cluster.registry import Registry

@@ -1,0 +1,56 @@
+"""Sign the pushed images, and attest the SBOM and the provenance of each."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.images.build import DIST
+from hack.images.platforms import target_platforms
+from hack.images.sbom import sbom_path
+
+from delivery.errors import RecordError
+from delivery.signing.cosign import Signer, signer
+from delivery.signing.provenance import provenance
+
+if TYPE_CHECKING:
+    from hack.installation import Images
+    from hack.toolchain.progress import Progress
+
+    from delivery.settings import Settings
+
+PUBLIC_KEY = DIST / "cosign.pub"
+SBOM = "cyclonedx"
+PROVENANCE = "slsaprovenance1"
+
+
+def sign(settings: Settings, images: Images, progress: Progress, *, public_key: Path = PUBLIC_KEY) -> None:
+    """Sign every image, and every platform image of an index, and attest its SBOMs and its provenance.
+
+    Also write the public key. Raises SettingError, ToolError, ImageError, or RecordError without `make sbom`.
+    """
+    missing = [str(path) for path in _sboms(images) if not path.exists()]
+    if missing:
+        message = f"{', '.join(missing)} do not exist: `make sbom` writes them."
+        raise RecordError(message)
+    with signer(settings, images.operator, public_key, progress) as own:
+        for program, image in images.references.items():
+            with progress.step(f"sign {image}"):
+                sign_image(own, program, image, settings)
+
+
+def sign_image(own: Signer, program: str, image: str, settings: Settings) -> None:
+    """Sign one pushed image and its statements. Raises CommandError or ImageError."""
+    own.image(image)
+    for platform in target_platforms():
+        own.attest(image, SBOM, sbom_path(program, platform))
+    with tempfile.TemporaryDirectory() as directory:
+        statement = Path(directory) / "provenance.json"
+        statement.write_text(json.dumps(provenance(program, settings.environment)))
+        own.attest(image, PROVENANCE, statement)
+
+
+def _sboms(images: Images) -> list[Path]:
+    return [sbom_path(program, platform) for program in images.references for platform in target_platforms()]
