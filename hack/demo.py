@@ -12,13 +12,19 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hack.ask import PATH, QUESTION, ask, render
 from hack.deploy import FAILURES, deploy, seed_model
+from hack.images.build import LOCAL
 from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
 from hack.monitoring import flag, monitoring, page
 from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 READY_SECONDS = 900
 PORT = 8080
@@ -27,8 +33,8 @@ PORT = 8080
 def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
-    weights = fetch_weights()
-    deployed = deploy(progress)
+    with early_start():
+        deployed = deploy(progress)
     monitored = flag(os.environ, "MONITORING")
     if monitored:
         progress.say("Monitoring")
@@ -37,8 +43,6 @@ def demo(progress: Progress) -> None:
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     host = manifest["spec"]["ingress"]["host"]
     progress.say("Model")
-    if weights:
-        weights.wait()
     seed_model(deployed.provider, namespace, f"{name}-model-cache")
     solver = apply_solver(deployed.kubectl, manifest)
     with progress.step(f"MCQSolver {name} is Ready"):
@@ -61,14 +65,25 @@ def demo(progress: Progress) -> None:
     print(f"stop:      make down\n\nDone in {time.monotonic() - started:.0f} s.")
 
 
-def fetch_weights() -> subprocess.Popen[bytes] | None:
-    """Download the local cluster's weights in the background, while the builds need the CPU more than the network.
+@contextmanager
+def early_start() -> Iterator[None]:
+    """Fetch the weights and build the images in the background: the first time, the cluster's programs compile then.
 
-    `seed_model` tries again if that fails, and reports the error.
+    Later steps find the results, or try again and report the error.
     """
     if (os.environ.get("CLUSTER") or "kind") != "kind":
-        return None
-    return subprocess.Popen([ROOT / "hack/model"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield
+        return
+    commands = ([ROOT / "hack/model"], [sys.executable, "-m", "hack.images", *LOCAL])
+    started = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.wait()
 
 
 def curl(url: str) -> str:

@@ -40,7 +40,7 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
         environment["MONITORING_IMAGES"] = str(images)
     url = f"http://{solver['spec']['ingress']['host']}:8080"
     scm = {"url": str(ROOT), "revision": commit}
-    parameters: dict[str, str | bool] = {"INGRESS_URL": url, "SIGN": True}
+    parameters: dict[str, str | bool] = {"INGRESS_URL": url}
     return local_job(cluster, "mcq-operator", HOME, scm, parameters=parameters, environment=environment)
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from hack.toolchain.progress import Progress
 
 SECONDS_ON_TWO_CORES: Mapping[str, float] = {
-    "kubernetes": 480, "cluster": 330, "prometheus": 180, "keda": 240, "jaeger": 240, "cosign": 120, "syft": 120,
+    "kubernetes": 530, "cluster": 270, "local-path-provisioner": 20, "kind": 10, "prometheus": 180, "keda": 240,
+    "jaeger": 240, "cosign": 120, "syft": 120,
 }  # fmt: skip
 """Measured build times of the large modules, for an estimate of the time left."""
 PACKAGES_LOCK = Path("/run/lock/mcq-operator-packages")

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from delivery.installer import write_installer
 from delivery.release import __main__ as program
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
 from delivery.release.release import crds_at, prepare
-from hack.installation import DEFAULT
+from delivery.release.store import upload
+from hack.installation import DEFAULT, Images
+from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
 from tests.support.repositories import Repository
+from tests.support.s3_server import only_variables, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,11 +180,63 @@ def test_the_crds_are_compared_with_those_of_the_last_release(repository: Reposi
     assert list(crds_at(repository.root, "v0.0.1")) == [CRD]
 
 
-def test_a_release_without_a_registry_does_nothing() -> None:
-    command = ["make", "--no-print-directory", "release", "VERSION=1.2.3", "REGISTRY="]
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "Set REGISTRY to the registry for the images"),
+        ({"REGISTRY": "r.example.com"}, "Set COSIGN_KEY to the private key"),
+        (
+            {"REGISTRY": "r.example.com", "COSIGN_KEY": "own.key", "RELEASE_STORE": "bucket"},
+            "RELEASE_STORE=bucket can't be used",
+        ),
+    ],
+    ids=["no registry", "no signature", "a wrong store"],
+)
+def test_a_release_with_a_wrong_setting_does_nothing(settings: dict[str, str], message: str) -> None:
+    none = {"REGISTRY": "", "COSIGN_KEY": "", "SIGSTORE_ID_TOKEN": "", "RELEASE_STORE": ""}
+    variables = [f"{name}={value}" for name, value in {**none, **settings}.items()]
+    command = ["make", "--no-print-directory", "release", "VERSION=1.2.3", *variables]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert completed.returncode != 0
-    assert "Set REGISTRY to the registry for the images" in completed.stderr
+    assert message in completed.stderr
+
+
+def test_a_release_is_copied_to_a_bucket_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, bucket = tmp_path / "1.2.3", tmp_path / "buckets/releases"
+    for folder in (release, bucket):
+        folder.mkdir(parents=True)
+    (release / "install.yaml").write_text("kind: Namespace\n")
+    with s3_server(bucket.parent) as url:
+        only_variables(monkeypatch, url)
+
+        assert upload(release, "s3://releases/mcq") == "s3://releases/mcq/1.2.3"
+
+        assert (bucket / "mcq/1.2.3/install.yaml").read_text() == "kind: Namespace\n"
+        with pytest.raises(ReleaseError, match="has files already: a released version never changes"):
+            upload(release, "s3://releases/mcq")
+        with pytest.raises(ReleaseError, match="Can't copy the release to s3://missing/"):
+            upload(release, "s3://missing")
+
+
+def test_the_installers_parts_are_the_crds_and_the_rest(tmp_path: Path) -> None:
+    tools = Tools(CACHE, Progress())
+    tools.build(["kubernetes"])
+    kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), tmp_path / "none")
+    images = Images("r.example.com/o@sha256:" + "0" * 64, "r.example.com/s@sha256:" + "1" * 64)
+
+    write_installer(kubectl, images, DEFAULT, tmp_path)
+
+    whole, crds, rest = (
+        [
+            (each["kind"], each["metadata"]["name"])
+            for each in yaml.safe_load_all((tmp_path / name).read_text())
+        ]
+        for name in ("install.yaml", "crds.yaml", "operator.yaml")
+    )
+    assert {kind for kind, _ in crds} == {"CustomResourceDefinition"}
+    assert sorted([*crds, *rest]) == sorted(whole)
+    assert "CustomResourceDefinition" not in {kind for kind, _ in rest}
+    assert ("Deployment", "mcq-operator") in rest
 
 
 def test_a_release_is_for_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +246,8 @@ def test_a_release_is_for_no_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         received.append(settings)
         return ROOT
 
-    for name, value in {"REGISTRY": "r.example.com", "ENVIRONMENT": "production", "TAG": "other"}.items():
+    given = {"REGISTRY": "r.example.com", "COSIGN_KEY": "k", "ENVIRONMENT": "production", "TAG": "other"}
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("VERSION", "1.2.3")
     monkeypatch.setattr(program, "publish", publish)

@@ -116,7 +116,7 @@ def commit(pipeline: Pipeline) -> str:
 @pytest.fixture(scope="module")
 def green(pipeline: Pipeline, commit: str) -> Build:
     """Return a successful build of main."""
-    return run_build(pipeline.job(commit, parameters={"SIGN": True}))
+    return run_build(pipeline.job(commit))
 
 
 def images(build: Build) -> dict[str, str]:
@@ -160,9 +160,11 @@ def test_a_build_signs_its_images_with_its_key(pipeline: Pipeline, green: Build)
     public = green.directory / "archive/dist/cosign.pub"
     cosign = Cosign.built(Progress())
     for image in images(green).values():
-        verified = cosign("verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public, image)
-        (signature,) = json.loads(verified)
+        who = ["--insecure-ignore-tlog", "--allow-http-registry", "--key", str(public)]
+        (signature,) = json.loads(cosign("verify", *who, image))
         assert image.endswith(signature["critical"]["image"]["docker-manifest-digest"])
+        for statement in ("cyclonedx", "slsaprovenance1"):
+            cosign("verify-attestation", *who, "--type", statement, image)
 
 
 def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipeline, green: Build) -> None:
