@@ -53,6 +53,8 @@ class Pipeline:
         }
         credentials = {
             "mcq-registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"},
+            "mcq-cosign-key": {"kind": "file", "content": "key"},
+            "mcq-cosign-password": {"kind": "string", "secret": "opens-the-key"},
             "mcq-kubeconfig-dev": {"kind": "file", "content": "dev"},
             "mcq-kubeconfig-production": {"kind": "file", "content": "production"},
         }
@@ -79,7 +81,7 @@ def test_a_build_by_webhook_delivers_to_dev_and_the_registry_of_jenkins(pipeline
 
     calls = list(pipeline.calls)
     assert (calls[0], set(calls[1:4])) == ("parameters", BUILDS)
-    assert calls[4:] == ["test", *SCANS, "push", "install", "monitoring", "verify"]
+    assert calls[4:] == ["test", *SCANS, "push", "sign", "install", "monitoring", "verify"]
     assert all(f"REGISTRY={REGISTRY} ENVIRONMENT=dev SOLVER= " in rest for rest in pipeline.calls.values())
     assert pipeline.calls["install"].endswith("cluster=dev")
     assert build.stages["Approve"] == "SKIPPED"
@@ -99,7 +101,13 @@ def test_production_is_installed_after_an_approval(pipeline: Pipeline) -> None:
 def test_production_without_an_approval_stays_as_it_is(pipeline: Pipeline) -> None:
     build = pipeline.build("ABORTED", parameters=PRODUCTION)
     assert (build.stages["Approve"], build.stages["Release"]) == ("ABORTED", "SKIPPED")
-    assert list(pipeline.calls)[-1] == "push"
+    assert list(pipeline.calls)[-1] == "sign"
+
+
+def test_a_build_can_be_told_not_to_sign(pipeline: Pipeline) -> None:
+    build = pipeline.build(parameters={"REGISTRY": REGISTRY, "SIGN": False})
+    assert "sign" not in pipeline.calls
+    assert build.stages["Sign"] == "SKIPPED"
 
 
 @pytest.mark.parametrize("fail", ["install diagnostics", "verify diagnostics", "monitoring"])
