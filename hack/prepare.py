@@ -21,7 +21,7 @@ from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools, install_programs
 
-MODULES = ("kubernetes", "cluster", "helm", "crdify", "rclone", "prometheus", "alertmanager")
+MODULES = ("kubernetes", "cluster", "registry", "helm", "crdify", "rclone", "prometheus", "alertmanager")
 MORE_MODULES = ("jaeger", "compose", "cosign", "syft", "prometheus-operator", "keda", "prometheus-adapter")
 
 

@@ -63,7 +63,7 @@ KEDA_METRICS = "ghcr.io/kedacore/keda-metrics-apiserver:2.16.1"
 PROMETHEUS_ADAPTER = "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0"
 
 PROGRAMS: Mapping[str, Program] = {
-    REGISTRY: Program("cluster", {"registry": "/bin/registry"}, user="0"),
+    REGISTRY: Program("registry", {"registry": "/bin/registry"}, user="0"),
     TRAEFIK: Program("cluster", {"traefik": "/usr/local/bin/traefik"}, user="0"),
     PROMETHEUS_OPERATOR: Program("prometheus-operator", {"operator": "/bin/operator"}),
     CONFIG_RELOADER: Program(

@@ -179,7 +179,7 @@ def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the address of a real registry that requires a login."""
     directory = tmp_path_factory.mktemp("registry")
     tools = Tools(CACHE, Progress())
-    tools.build(["cluster"])
+    tools.build(["registry"])
     (directory / "htpasswd").write_text(DOOR)
     [port] = free_ports(1)
     address = f"127.0.0.1:{port}"
@@ -191,7 +191,7 @@ def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "auth": {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}},
     }
     (directory / "registry.json").write_text(json.dumps(configuration))
-    command: list[str | Path] = [tools.binary("cluster", "registry"), "serve", directory / "registry.json"]
+    command: list[str | Path] = [tools.binary("registry"), "serve", directory / "registry.json"]
     processes = Processes(directory / "processes", directory)
     quiet = {"OTEL_TRACES_EXPORTER": "none"}
     part = Part("registry", command, ready=lambda: listening("127.0.0.1", port), env=quiet)
@@ -329,10 +329,8 @@ def test_one_command_verifies_a_release(
         with pytest.raises(CommandError, match=r"images\.json: FAILED"):
             verify([VERIFY, folder, "--key", public])
         write_sums(folder)
-        cosign(
-            "sign-blob", "--key", tmp_path / "own.key", "--use-signing-config=false", "--tlog-upload=false", "--yes",
-            "--bundle", folder / "SHA256SUMS.sigstore.json", folder / "SHA256SUMS",
-        )  # fmt: skip
+        with signer(release, guarded_registry, tmp_path / "again.pub", Progress()) as own:
+            own.file(folder / "SHA256SUMS")
         with pytest.raises(CommandError, match="verify-attestation"):
             verify([VERIFY, folder, "--key", public])
     monkeypatch.setenv("COSIGN_PASSWORD", "does not")

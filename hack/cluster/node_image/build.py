@@ -98,7 +98,8 @@ class _Builder:
 
     def build(self) -> None:
         programs.require_linux("kindest/node")
-        self.tools.build(self.modules)
+        # The registry, which a cluster also needs, shares the packages that are compiled for the others.
+        self.tools.build([*self.modules, "registry"])
         images = self._images()
         with programs.context() as context:
             self._files(context)
