@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     service_image: str = f"mcq-service:{__version__}"
     """The image of solvers that name none, and of exams."""
     service_torch_image: str = f"mcq-service-torch:{__version__}"
-    """The same for solvers that need torch: with a float precision or a GPU."""
+    """The image of solvers that name none and need torch: those with a float precision or a GPU."""
     image: str = f"mcq-operator:{__version__}"
     """The operator's own image, which the backup Jobs run."""
     lease: (

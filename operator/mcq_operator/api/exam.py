@@ -105,9 +105,9 @@ class ExamSpec(Model):
     """When the solver takes the exam, as a cron expression in UTC. Left out: once, and again whenever its replicas
     change."""
     debias: Literal["none", "prior", "rotations"] | None = None
-    """How to correct the model's preference for some letters; left out, as the solver does."""
+    """How to correct the model's preference for some letters; left out, the solver's own way."""
     parallelism: int = Field(1, ge=1, le=64)
-    """Pods that ask in parallel, each a share of the questions. The solver's replicas do the work."""
+    """How many Pods ask in parallel; each asks a share of the questions. The solver's replicas do the work."""
     pass_: Annotated[Pass, Field(alias="pass")] = Pass()
     """Limits for the result; the condition Passed reports them."""
     baseline_ref: ExamRef | None = None

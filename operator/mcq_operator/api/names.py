@@ -72,7 +72,7 @@ def claim_label(claim: str) -> str:
 
 
 def exam_summary_name(solver: MCQSolver) -> str:
-    """Return the name of the ConfigMap that shows the replicas their last exam."""
+    """Return the name of the ConfigMap with the last exam, which the replicas show."""
     return f"{solver.name}-last-exam"
 
 
@@ -118,8 +118,8 @@ def shard_results_name(results: str, shard: int) -> str:
     return f"{results}-{shard}"
 
 
-def is_of_shard(name: str) -> bool:
-    """Return whether a name is that of a shard's ConfigMap: an exam's other ConfigMaps end differently."""
+def is_shard_results_name(name: str) -> bool:
+    """Return whether a ConfigMap with this name has a shard's questions; an exam's other ConfigMaps have no number."""
     return re.search(r"-results-\d+$", name) is not None
 
 
@@ -130,7 +130,7 @@ def rows_key(sitting: str) -> str:
 
 BACKUP_NAME = "mcq-backup"
 LONGEST_CRON_JOB = 52
-"""Kubernetes' own bound: a CronJob's Jobs have longer names."""
+"""Kubernetes' limit for the name of a CronJob: it appends 11 characters for the name of a Job."""
 
 
 def backup_name(solver: MCQSolver) -> str:
@@ -172,8 +172,8 @@ def labels(resource: Resource) -> dict[str, str]:
     }
 
 
-def labelled(namespace: str, object_labels: Mapping[str, str]) -> Key | None:
-    """Return the key of the resource that an object with these labels belongs to."""
+def key_from_labels(namespace: str, object_labels: Mapping[str, str]) -> Key | None:
+    """Return the key of the resource that an object with these labels belongs to; None if they name no resource."""
     name = object_labels.get(INSTANCE_LABEL)
     key = _KEYS.get(object_labels.get(NAME_LABEL, ""))
     return key(namespace, name) if name and key else None

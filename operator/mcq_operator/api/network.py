@@ -66,7 +66,8 @@ class ParentRef(Model):
     name: ObjectName
     """The Gateway's name."""
     namespace: ObjectName | None = None
-    """The Gateway's namespace; left out, the solver's. The Gateway must allow routes of the solver's."""
+    """The Gateway's namespace; left out, the solver's. The Gateway must allow routes of the solver's
+    namespace."""
     section_name: ObjectName | None = None
     """The Gateway's listener; left out, every listener that the hostnames match."""
     port: int | None = Field(None, ge=1, le=65535)

@@ -10,7 +10,7 @@ from .status import ObjectRef, ReportRef, ResourceStatus, Traffic
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The numbers of a Deployment that show its progress, and what its Pods have."""
+    """A Deployment's progress in numbers, and how many of its Pods' volumes are images."""
 
     uid: str
     generation: int
@@ -89,7 +89,7 @@ class Rival:
     Attributes:
         ref: kind, namespace and name, for people.
         route: its host and path.
-        elsewhere: whether it is in another namespace; the operator then does not apply the solver's.
+        elsewhere: whether it is in another namespace; the operator then does not apply the solver's own object.
 
     """
 
@@ -162,9 +162,9 @@ class ObservedSolver:
         warning: the last warning about a replica that can't be created.
         starting: the start-up step that an unready replica reports.
         backups: the namespace's backups, if the operator could apply them.
-        keys: the number of API keys of a replica, if it needs any and reported it.
-        traffic: the questions of the ready replicas, while a gate needs to know.
-        escalation: the status of the solver that it escalates to, if that solver exists.
+        keys: the API keys that a replica counted, if it needs keys and reported the counts.
+        traffic: the question counts of the ready replicas, while a gate needs them.
+        escalation: the status of the solver that this one escalates to, if that solver exists.
 
     """
 

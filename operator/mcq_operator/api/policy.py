@@ -81,9 +81,10 @@ class PolicySpec(Model):
     endpoints: Annotated[tuple[OriginPattern, ...], Field(max_length=64)] = ()
     """Servers in engine.openai.endpoint, tracing.endpoint and autoscaling.prometheusAddress."""
     models: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ("hf://*",)
-    """Addresses in model.uri, except pvc://, which claims limits."""
+    """Addresses in model.uri. For pvc:// addresses, the field `claims` applies instead."""
     questions: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ()
-    """Addresses in an MCQExam's questions.uri, except pvc://, which claims limits. A ConfigMap needs no entry."""
+    """Addresses in an MCQExam's questions.uri. For pvc:// addresses, the field `claims` applies instead. A ConfigMap
+    needs no entry."""
     backups: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ()
     """Addresses in storage.backup.uri."""
     claims: Names = ()

@@ -1,8 +1,8 @@
 """The permissions of the operator, generated from the table of kinds, and those of users.
 
-The operator has no permission on Secrets. But it creates Pods, and a Pod may mount any Secret of its namespace: the
-operator's account gives access to the Secrets of the namespaces that it serves. An operator of named namespaces has
-no permission outside of them, except on its own Lease.
+The operator has no permission on Secrets. But it creates Pods, and a Pod may mount any Secret of its namespace. So a
+user with the operator's account can read the Secrets of the namespaces that it serves. An operator of named namespaces
+has no permission outside of them, except on its own Lease.
 """
 
 from collections.abc import Iterable

@@ -97,8 +97,8 @@ class ModelSource(Model):
     AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL; left out, the Pod's
     workload identity is used. For a private hf:// repository: HF_TOKEN."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
-    """The number format that the model computes in. auto: int8 on CPUs, a float on a GPU. float32, bfloat16 and GPUs
-    need torch: the operator uses the service's image that has it."""
+    """The number format that the model computes in. auto: int8 on CPUs, a float format on a GPU. float32, bfloat16 and
+    GPUs need torch: the operator uses the service's image that has it."""
 
 
 class SecretKey(Model):
@@ -173,7 +173,7 @@ class Auth(Model):
     """Which clients may ask questions."""
 
     api_keys_secret_ref: SecretName | None = None
-    """A Secret with clients' names as keys and their API keys as values; left out, everybody may ask.
+    """A Secret with clients' names as keys and their API keys as values; left out, clients need no key.
 
     Replicas use a changed Secret without a restart, once the kubelet has updated their volume."""
 
@@ -225,7 +225,7 @@ class Escalation(Model):
     """The solver that is asked instead of abstaining."""
 
     solver_ref: SolverRef
-    """The solver. One that is asked this way answers by itself, and escalates to no other."""
+    """The other solver. It answers such a question with its own model, and asks no third solver."""
     api_key_secret_ref: SecretKey | None = None
     """An API key of that solver, if its spec.auth requires one. Replicas use a changed key without a restart."""
 
@@ -244,12 +244,12 @@ class Answering(Model):
             ),
             rule(
                 "!has(self.targetAccuracy) || (self.targetAccuracy > 0.0 && self.targetAccuracy < 1.0)",
-                "answering.targetAccuracy must be above 0 and below 1: no exam shows that every answer is right",
+                "answering.targetAccuracy must be above 0 and below 1: no exam can prove that every answer is right",
                 path=".targetAccuracy",
             ),
             rule(
                 "!has(self.targetAccuracy) || self.defaultMode != 'reason'",
-                "answering.targetAccuracy is for answers that come first, as exams ask for them: set"
+                "answering.targetAccuracy needs a mode that answers before it reasons, because exams ask that way: set"
                 " answering.defaultMode to answer or explain, or remove targetAccuracy",
                 path=".targetAccuracy",
             ),
@@ -264,7 +264,7 @@ class Answering(Model):
     """A replica abstains, with null as its answer, if the most probable choice is less probable than this."""
     target_accuracy: Fraction | None = None
     """The least share of right answers among the questions that a replica does not abstain from. The operator sets the
-    minimum confidence from the last proven exam of the current replicas. Until there was one, replicas abstain from
+    minimum confidence from the last proven exam of the current replicas. Before the first one, replicas abstain from
     every question."""
     escalate_to: Escalation | None = None
     """Another solver, such as one with a larger model: a replica asks it instead of abstaining. The minimum confidence

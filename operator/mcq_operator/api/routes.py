@@ -28,7 +28,7 @@ class Route:
         created: the object's creation time, as the API formats it; empty if it does not exist yet.
         host: the host; empty to take the requests that no other host takes.
         path: the path, decoded.
-        how: how to compare the path: EXACT, PREFIX or PATTERN.
+        path_type: how to compare the path: EXACT, PREFIX or PATTERN.
         ingress_class: the Ingress's class.
         gateways: the HTTPRoute's Gateways, as namespace/name.
 
@@ -40,7 +40,7 @@ class Route:
     created: str
     host: str
     path: str
-    how: str = PREFIX
+    path_type: str = PREFIX
     ingress_class: str = ""
     gateways: frozenset[str] = field(default_factory=frozenset)
 
@@ -52,7 +52,7 @@ class Route:
     @property
     def takes(self) -> tuple[str, str, str, str, frozenset[str]]:
         """The requests that the route takes."""
-        return self.host, self.path, self.how, self.ingress_class, self.gateways
+        return self.host, self.path, self.path_type, self.ingress_class, self.gateways
 
     @property
     def age(self) -> tuple[bool, str, str, str]:
@@ -78,10 +78,10 @@ class Route:
         return _within(self.host, other.host) or _within(other.host, self.host)
 
     def _meets_path(self, other: "Route") -> bool:
-        if other.how == PATTERN:
+        if other.path_type == PATTERN:
             literal = _literal(other.path)
             return literal.startswith(self.path) or self.path.startswith(literal)
-        return _below(other.path, self.path) or (other.how == PREFIX and _below(self.path, other.path))
+        return _below(other.path, self.path) or (other.path_type == PREFIX and _below(self.path, other.path))
 
 
 def routes(kind: Kind, manifest: Manifest) -> Iterator[Route]:
@@ -105,7 +105,7 @@ def _of_ingress(spec: dict[str, Any], route: partial[Route]) -> Iterator[Route]:
             yield route(
                 host=entry.get("host", ""),
                 path=unquote(path.get("path") or "/"),
-                how=_TYPES.get(path.get("pathType", ""), PATTERN),
+                path_type=_TYPES.get(path.get("pathType", ""), PATTERN),
                 ingress_class=spec.get("ingressClassName") or "",
             )
 
@@ -120,7 +120,7 @@ def _of_http_route(spec: dict[str, Any], route: partial[Route], *, namespace: st
                 yield route(
                     host=host,
                     path=unquote(path.get("value") or "/"),
-                    how=_TYPES.get(path.get("type", "PathPrefix"), PATTERN),
+                    path_type=_TYPES.get(path.get("type", "PathPrefix"), PATTERN),
                     gateways=gateways,
                 )
 

@@ -84,7 +84,7 @@ class Autoscaling(Model):
 
 
 class Watch(Model):
-    """Limits on how much worse than the earlier replicas the new ones may answer users.
+    """Limits on how much worse the new replicas may answer users than the earlier ones.
 
     The operator reads both replicas' own counts. If the new ones are worse, the earlier ones answer again, and the
     change counts as refused.

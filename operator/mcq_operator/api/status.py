@@ -61,13 +61,13 @@ class ModeTraffic(Model):
     mode: str
     """The mode."""
     questions: int = Field(ge=0)
-    """Their number."""
+    """The number of questions."""
     seconds: float = Field(ge=0)
-    """The time that they took together."""
+    """Their total time, in seconds."""
 
 
 class Traffic(Model):
-    """The questions of some replicas, from their start until they were last asked."""
+    """The questions that some replicas got, from their start until the operator last read their counts."""
 
     questions: int = Field(0, ge=0)
     """Valid questions."""
@@ -76,7 +76,7 @@ class Traffic(Model):
     abstained: int = Field(0, ge=0)
     """Questions that the replicas abstained from."""
     modes: list[ModeTraffic] = Field(default_factory=list, max_length=16)
-    """The answered ones by mode."""
+    """The answered questions by mode."""
 
 
 class WatchStatus(Model):
@@ -102,7 +102,7 @@ class GateStatus(Model):
     generation: int = Field(ge=0)
     """The spec's generation with the change."""
     phase: GatePhase
-    """Waiting for the current replicas' result, Sitting (taking the exam), or its outcome."""
+    """Waiting (for the current replicas' result), Sitting (the candidate takes the exam), or the outcome."""
     replica_set: str
     """The ReplicaSet of the replicas that answer until the change passes."""
     template_digest: str
@@ -114,7 +114,7 @@ class GateStatus(Model):
     image: str = ""
     """The digest of the image that passed; left out if the node does not report it."""
     previous: str = ""
-    """The digest of the change before this one, which answers again if the watch refuses this one."""
+    """The digest of the change before this one, to which the operator goes back if the watch refuses this one."""
     watch: WatchStatus | None = None
     """The watch of the change's replicas, if the gate has one."""
 
@@ -223,7 +223,7 @@ class Threshold(CoveragePoint):
     """The minimum confidence that the operator set for spec.answering.targetAccuracy, and the exam that it is from."""
 
     target_accuracy: float = Field(ge=0, le=1)
-    """The wished accuracy when it was set; the low end of the interval reaches it."""
+    """The target accuracy that it was set for; the low end of the interval reaches it."""
     exam: str
     """The MCQExam."""
     count: int = Field(ge=0)

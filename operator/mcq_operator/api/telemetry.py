@@ -83,7 +83,7 @@ SIDECAR_LABELS = {"grafana_dashboard": "1"}
 
 
 class Dashboards(Model):
-    """Grafana's dashboards of the metrics."""
+    """Dashboards of the metrics, for Grafana."""
 
     enabled: Switch = "Auto"
     """Whether there is a ConfigMap with dashboards; Auto: there is one."""
@@ -99,4 +99,4 @@ class Monitoring(Model):
     alerts: Alerts = Alerts()
     """Alerting by Prometheus."""
     dashboards: Dashboards = Dashboards()
-    """Drawing by Grafana."""
+    """Dashboards for Grafana."""

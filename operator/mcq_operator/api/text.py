@@ -1,4 +1,4 @@
-"""Makes text from others safe to show: from replicas, nodes, webhooks, people."""
+"""Makes untrusted text safe to show: text of replicas, nodes, webhooks and other users."""
 
 import unicodedata
 

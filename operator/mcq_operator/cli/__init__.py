@@ -1,1 +1,1 @@
-"""The commands beside the operator itself: check, exam report, backup and restore."""
+"""The operator's commands (check, exam report, backup, restore), and the programs `mcq` and `kubectl mcq`."""

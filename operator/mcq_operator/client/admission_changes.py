@@ -17,12 +17,12 @@ class AdmissionChanges:
         self._stored: dict[tuple[str, ObjectRef], Manifest] = {}
 
     def record(self, ref: ObjectRef, desired: Manifest, stored: Manifest) -> None:
-        """Compare an applied object with its stored form, and keep that one if it differs."""
+        """Compare an applied object with its stored form, and keep the stored form if they differ."""
         key = (desired["metadata"]["namespace"], ref)
         self._stored.pop(key, None)
         if not covers(stored, desired):
             logger.warning(
-                "the stored %s %s differs from the applied one, a webhook probably changed it",
+                "the stored %s %s differs from the applied one: a webhook probably changed it",
                 ref.kind,
                 ref.name,
             )

@@ -47,10 +47,10 @@ class CachedClient(Client):
         return await super().referring(kind, namespace=namespace, solver=solver) if known is None else known
 
     def readers(self, observed: Observation) -> list[Key]:
-        """Return the keys that read the object.
+        """Return the keys of the resources with a reconcile that reads the object.
 
-        They are its owner and its parent; of an exam, its solver; of a solver, its exams and the solvers that escalate
-        to it.
+        They are its owner and its parent; for an exam, also its solver; for a solver, also its exams and the solvers
+        that escalate to it.
         """
         keys = [key for key in (observed.owner, observed.parent) if key is not None]
         if observed.kind is EXAM:
@@ -181,7 +181,7 @@ def _reads_data(kind: Kind, name: str) -> bool:
 
     It never reads an exam's questions and answers: each share of the exam may store 1 MiB of them.
     """
-    return kind in METADATA_ONLY and not names.is_of_shard(name)
+    return kind in METADATA_ONLY and not names.is_shard_results_name(name)
 
 
 class _Bodies:

@@ -80,7 +80,7 @@ class Children:
 class Pruned:
     """Objects that the spec no longer needs: those under deletion, and those that the server refuses to delete."""
 
-    leaving: list[ObjectRef] = field(default_factory=list)
+    deleting: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
 
@@ -112,7 +112,7 @@ class Cluster:
         return changed
 
     def forget(self) -> None:
-        """Empty the store: the server was restored, and its versions start again at an older one."""
+        """Empty the store: the server was restored from a backup, so its versions start again at an older number."""
         for kind in WATCHED:
             self._client.forget(kind)
 
@@ -234,7 +234,7 @@ class Cluster:
             kind = kind_named(ref.api_version, ref.kind)
             if ref in retained or kind is None or not owned(live, resource):
                 continue
-            pruned.leaving.append(ref)
+            pruned.deleting.append(ref)
             metadata = live["metadata"]
             if "deletionTimestamp" not in metadata:
                 logger.info("deleting %s %s, which the spec no longer needs", ref.kind, ref.name)

@@ -1,8 +1,8 @@
 """The hosts and paths that Ingresses and HTTPRoutes have already taken.
 
 The API server accepts a second one with the same host and path, or with a longer path on another team's host. The
-Ingress controller sends the requests to one of them. So the operator lists all Ingresses and HTTPRoutes, rarely, for
-all solvers.
+Ingress controller sends the requests to one of them. So the operator lists all Ingresses and HTTPRoutes, rarely and
+once for all solvers.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class RouteTable:
         )
 
     def has_all(self, kind: Kind, live: Manifest) -> bool:
-        """Return whether the list has all of the object's routes. Before, it may lack a rival of the same moment."""
+        """Return whether the list has all of the object's routes. If not, it may lack a rival of the same moment."""
         return self._routes.issuperset(routes(kind, live))
 
     def _candidates(self, route: Route) -> Iterable[Route]:

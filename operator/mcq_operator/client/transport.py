@@ -26,7 +26,7 @@ DEFAULT_NAMESPACE = "default"
 async def connect(*, connections: int, context: str | None = None) -> Any:
     """Return a client with the Pod's service account or, outside a cluster, with KUBECONFIG.
 
-    A `context` is always KUBECONFIG's. Raises ConfigException.
+    With a `context`, always use that one of KUBECONFIG. Raises ConfigException.
     """
     settings = client.Configuration()
     settings.connection_pool_maxsize = connections

@@ -75,10 +75,10 @@ async def reconcile(
         message = f"no kind of resource has the key {key!r}"
         raise TypeError(message)
     except (ConflictError, NoAnswerError, NotLeadingError):
-        # A retry resolves a conflict. After the other two, no status can be written either.
+        # A retry resolves a conflict. Without the server or the lease, no status can be written either.
         raise
     except NamespaceTerminatingError:
-        # The resource goes, too: a failure in its status, or an Event, would only alarm someone.
+        # The resource is deleted with its namespace: a failure in its status, or an Event, would be a false alarm.
         return Result(outcome=Outcome.GONE)
     except Exception as error:
         new_status = await _write_failure(key, error, cluster, now())

@@ -79,7 +79,7 @@ async def reconcile_exam(
     new_status = status.exam.of(
         exam,
         observed=observed,
-        inventory={*applied.live, *pruned.leaving, *retained(exam, refused)},
+        inventory={*applied.live, *pruned.deleting, *retained(exam, refused)},
         now=now(),
     )
     written = await write(cluster, exam, new_status, now())

@@ -51,7 +51,7 @@ async def gated_change(
     return recorded, status.rollback.template(replica_sets[replica_set])
 
 
-async def watched(
+async def advance_watch(
     solver: MCQSolver, change: GateStatus, observed: ObservedSolver, cluster: Cluster, *, now: datetime
 ) -> GateStatus:
     """Return the change with the watch's next state. Raises ClusterError."""

@@ -144,14 +144,14 @@ async def reconcile_solver(
     elif change is not None:
         gate_objects = await gate.read_objects(solver, applied, cluster)
         change = status.gate.advance(solver, change, gate_objects, now=now())
-        change = await gate.watched(solver, change, observed, cluster, now=now())
+        change = await gate.advance_watch(solver, change, observed, cluster, now=now())
     new_status = status.of(
         solver,
         observed=observed,
         verdict=status.recorded_verdict(solver, verdict),
         inventory={
             *applied.live,
-            *pruned.leaving,
+            *pruned.deleting,
             *retained(solver, refused, conflicts.withheld - conflicts.deleted),
         },
         exams=exams,
@@ -189,7 +189,7 @@ async def reconcile_solver(
 
 
 def _with_threshold(solver: MCQSolver, exams: Sequence[MCQExam]) -> MCQSolver:
-    """Return the solver with the threshold from its exams. The replicas' template and the status have it."""
+    """Return the solver with the threshold from its exams, for the replicas' template and the status."""
     new_status = solver.status.model_copy(update={"threshold": status.threshold.decide(solver, exams)})
     return solver.model_copy(update={"status": new_status})
 
@@ -231,9 +231,9 @@ def _gone(
 async def _rollback_template(
     solver: MCQSolver, cluster: Cluster, *, digest: str
 ) -> tuple[MCQSolver, Manifest | None]:
-    """Return the template that a rollback went back to, while the spec still asks for the failed replicas.
+    """Return the solver, and the template that a rollback went back to while the spec asks for the failed replicas.
 
-    Otherwise return the solver without the record of the rollback.
+    Otherwise the template is None, and the solver has no record of a rollback.
     """
     rollback = solver.status.rollback
     if rollback is None:

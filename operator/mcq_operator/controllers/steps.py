@@ -86,7 +86,7 @@ async def warning(
 ) -> WarningEvent | None:
     """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
     subject = status.pending.hanging_pod(pods, now=now) or status.pending.podless_job(jobs, pods, now=now)
-    warnings = await secondary(cluster.warnings(subject)) if subject else []
+    warnings = await optional_read(cluster.warnings(subject)) if subject else []
     if not subject or not warnings:
         return None
     last = warnings[-1]
@@ -98,7 +98,7 @@ async def warning(
     )
 
 
-async def secondary(call: Awaitable[Read]) -> Read | None:
+async def optional_read(call: Awaitable[Read]) -> Read | None:
     """Return the result of a read that the status can do without; None if the server refuses it."""
     try:
         return await call

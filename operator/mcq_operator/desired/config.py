@@ -15,7 +15,7 @@ ESCALATION_KEY_PATH = "/etc/mcq/escalation-key"
 EXAM_PATH = "/etc/mcq/exam"
 EXAM_FILE = "exam.json"
 ABSTAIN = 1
-"""The minimum confidence before an exam has shown one: only certainty is answered."""
+"""The minimum confidence until an exam gives one: replicas answer only what they are certain of."""
 
 
 def environment(solver: MCQSolver) -> dict[str, str]:

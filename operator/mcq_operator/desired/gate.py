@@ -49,7 +49,7 @@ def candidate_id(solver: MCQSolver, gate: Gate, *, images: ServiceImages) -> str
 def candidate(solver: MCQSolver) -> Manifest:
     """Return the candidate: one replica of the solver's spec, with the solver's model cache."""
     spec = _plain(solver.spec)
-    # The candidate takes one exam, and its threshold would replace the replica after it.
+    # With a target accuracy, the exam would set a threshold, and the threshold would replace the candidate's replica.
     spec["answering"].pop("targetAccuracy", None)
     cache = spec["storage"]["cache"]
     if cache["type"] == "PVC":

@@ -1,8 +1,9 @@
 """Watch staleness: how far the watches are behind the cluster. A hanging watch looks like a quiet cluster.
 
 So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
-compares them with the events. A listed version without an event counts as late from the time of the list. Only a later
-list confirms it: the first one may be behind, and an API server that gives no lists sends no events either.
+compares them with the events. A listed version that no event has shown counts as late from the time of the list. A
+later list must confirm it: the first list may come from a cache that is behind the events, and an API server that
+answers no lists sends no events either.
 
 The server's cache may also be behind the events. But if the lists go on showing an older version of an object than an
 event did, the server was restored from a backup: its versions started again at an older one, and a watch shows no

@@ -51,5 +51,5 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for library in ("kopf", "asyncio", "aiohttp"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It warns that its thread gets no signals, which is intended.
+    # kopf warns that its thread gets no signals, which is intended.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

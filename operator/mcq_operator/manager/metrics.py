@@ -103,8 +103,8 @@ _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
         "The share of right answers in the last sitting.",
         lambda status: status.accuracy,
     ),
-    "mcq_exam_accuracy_low_ratio": ("The low end of its 95 % interval.", _low),
-    "mcq_exam_accuracy_high_ratio": ("The high end of its 95 % interval.", _high),
+    "mcq_exam_accuracy_low_ratio": ("The low end of the accuracy's 95 % interval.", _low),
+    "mcq_exam_accuracy_high_ratio": ("The high end of the accuracy's 95 % interval.", _high),
     "mcq_exam_calibration_error_ratio": (
         "The expected calibration error of the last sitting.",
         lambda status: status.calibration_error,

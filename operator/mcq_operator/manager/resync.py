@@ -30,7 +30,7 @@ async def discover_first(cluster: Cluster) -> None:
 
 
 async def start(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
-    """Reconcile everything once the watches have listed it. Before, each reconcile would have to read its objects.
+    """Reconcile everything once the watches have listed it. Earlier reconciles would have to request each object.
 
     `listed` is set after each list.
     """

@@ -80,7 +80,7 @@ def of(
     """
     deployment = observed.deployment
     images = loaded_model.images(observed.pods)
-    found = findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason)
+    solver_findings = findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason)
     threshold_ready = threshold.finding(solver, exams, template_digest=template_digest, held=held)
     return SolverStatus(
         observed_generation=solver.metadata.generation,
@@ -100,7 +100,7 @@ def of(
         exam=last_exam(exams),
         threshold=solver.status.threshold,
         conditions=with_transition_times(
-            solver, [*found, *([threshold_ready] if threshold_ready else [])], now
+            solver, [*solver_findings, *([threshold_ready] if threshold_ready else [])], now
         ),
         rollback=rollback.decide(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),

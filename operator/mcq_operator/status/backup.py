@@ -30,10 +30,12 @@ def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
         return Finding(TYPE, "False", "NotApplied", message)
     if (failed := _failure(backups)) is not None:
         reason, message = failed
-        return Finding(TYPE, "False", reason, f"{message} {_good(solver, backups)}")
+        return Finding(TYPE, "False", reason, f"{message} {_last_good_backup(solver, backups)}")
     if succeeded := _succeeded(backups):
         return Finding(TYPE, "True", "BackedUp", f"The last good backup is from {succeeded}.")
-    message = f"There is no backup yet; the schedule is {backup.schedule}, in UTC. {_now(solver, name)}"
+    message = (
+        f"There is no backup yet; the schedule is {backup.schedule}, in UTC. {_backup_command(solver, name)}"
+    )
     return Finding(TYPE, "Unknown", NOT_YET, message)
 
 
@@ -58,10 +60,10 @@ def _failure(backups: ObservedBackups) -> tuple[str, str] | None:
     return None
 
 
-def _good(solver: MCQSolver, backups: ObservedBackups) -> str:
+def _last_good_backup(solver: MCQSolver, backups: ObservedBackups) -> str:
     succeeded = _succeeded(backups)
     last = f"The last good backup is from {succeeded}." if succeeded else "There is no good backup yet."
-    return f"{last} {_now(solver, names.backup_name(solver))}"
+    return f"{last} {_backup_command(solver, names.backup_name(solver))}"
 
 
 def _succeeded(backups: ObservedBackups) -> str | None:
@@ -77,6 +79,6 @@ def _created(job: Manifest) -> tuple[str, str]:
     return metadata["creationTimestamp"], metadata["name"]
 
 
-def _now(solver: MCQSolver, name: str) -> str:
+def _backup_command(solver: MCQSolver, name: str) -> str:
     command = f"kubectl create job -n {solver.namespace} --from=cronjob/{name} {name}-now"
     return f"To back up now: {command}"

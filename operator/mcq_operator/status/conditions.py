@@ -130,8 +130,8 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
         return true("Creating", "The Deployment has not been created yet.")
     if not deployment.current:
         return true("Observing", "The Deployment's controller has not observed its newest spec yet.")
-    stalled = deployment.conditions.get("Progressing", {})
-    if stalled.get("reason") == "ProgressDeadlineExceeded" and not deployment.complete:
+    rolling = deployment.conditions.get("Progressing", {})
+    if rolling.get("reason") == "ProgressDeadlineExceeded" and not deployment.complete:
         message = (
             f"{deployment.available} of {deployment.desired} replicas are available, and none became available before"
             f" the deadline. See: kubectl describe pods -n {solver.namespace} -l {names.selector(solver)}"

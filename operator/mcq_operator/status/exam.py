@@ -87,7 +87,7 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
 
 def _point(each: ResultPoint) -> CoveragePoint:
     low, high = each.interval
-    # Down: a rounded low end must not reach an accuracy that the exact one misses.
+    # Round down: otherwise the low end could reach an accuracy that the exact one misses.
     interval = Interval(low=math.floor(low * 10_000) / 10_000, high=round(high, 4))
     return CoveragePoint(
         min_confidence=each.min_confidence,

@@ -27,7 +27,7 @@ CREATION = (
         "Change the spec, or the namespace's Pod Security level.",
     ),
 )
-"""Text in the API server's refusal of a Pod, the reason for it, and advice."""
+"""For each kind of refusal of a Pod: text in the API server's message, the condition's reason, and advice."""
 
 
 def failure(solver: MCQSolver, observed: ObservedSolver) -> Failure | None:
@@ -72,7 +72,7 @@ def object_failures(
 
 def _host_conflict(rival: Rival) -> Failure:
     outcome = (
-        "from another namespace, so the operator did not apply this solver's."
+        "from another namespace, so the operator did not apply this solver's route."
         if rival.elsewhere
         else "and is older, so requests may go to that one."
     )

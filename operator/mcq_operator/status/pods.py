@@ -8,10 +8,10 @@ from mcq_operator.api import Manifest
 CREATING = frozenset({"ContainerCreating", "PodInitializing"})
 """Waiting reasons of a container that does not exist yet."""
 REPLACED_WITHIN = timedelta(minutes=1)
-"""A ReplicaSet creates another Pod as soon as it sees that one has failed."""
+"""How soon a new Pod follows a failed one that it replaces: a ReplicaSet creates it at once."""
 
 
-def leaving(pod: Manifest) -> bool:
+def is_being_deleted(pod: Manifest) -> bool:
     """Return whether the Pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
 
@@ -22,18 +22,18 @@ def containers(pod: Manifest) -> list[Manifest]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def over(pod: Manifest) -> bool:
+def has_ended(pod: Manifest) -> bool:
     """Return whether the Pod has ended for good, for example by eviction: its controller creates another one."""
     return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
 
 
 def present(pod: Manifest) -> bool:
     """Return whether the Pod should be running, so that its problems matter now."""
-    return not leaving(pod) and not over(pod)
+    return not is_being_deleted(pod) and not has_ended(pod)
 
 
 def predecessors(pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Manifest]:
-    """Yield the failed Pod that this one replaces, then the one that that one replaced, and so on."""
+    """Yield the failed Pod that this one replaces, then that Pod's own predecessor, and so on."""
     failed = sorted((each for each in pods if _failed(each)), key=_end_time, reverse=True)
     successor = pod
     for each in failed:

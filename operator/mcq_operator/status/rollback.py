@@ -87,7 +87,7 @@ def _late(deployment: Deployment) -> str | None:
 
 
 def _has_problem(pod: Manifest) -> bool:
-    """Return whether the Pod has a problem that may become final, by its age alone."""
+    """Return whether the Pod has a problem, which may become final by time alone."""
     return present(pod) and (bool(waiting(pod) - CREATING) or restarts(pod) > 0)
 
 

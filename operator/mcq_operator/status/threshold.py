@@ -2,7 +2,7 @@
 
 An exam's status has its risk-coverage curve only from a result that its Pods proved (evidence.py), and the intervals
 of the curve hold for all its points at once. So the operator takes the point of greatest coverage with a low end that
-reaches the wished accuracy. Replicas keep the last threshold while there is no better one; before the first, they
+reaches the target accuracy. Replicas keep the last threshold while there is no better one; before the first, they
 abstain from every question.
 
 A new minimum confidence is a roll-out, so an exam that confirms the present one changes nothing, even if it would
@@ -50,7 +50,7 @@ def decide(solver: MCQSolver, exams: Sequence[MCQExam]) -> Threshold | None:
 def finding(
     solver: MCQSolver, exams: Sequence[MCQExam], *, template_digest: str, held: bool
 ) -> Finding | None:
-    """Return the condition, if the spec wishes an accuracy.
+    """Return the condition, if the spec has a target accuracy.
 
     `template_digest` identifies the replicas in force; `held` says that they are those of an earlier spec.
     """
@@ -136,7 +136,7 @@ def _problem(solver: MCQSolver, exam: MCQExam, template_digest: str) -> _Problem
 
 
 def _point(exam: MCQExam, target: float) -> CoveragePoint | None:
-    """Return the point of greatest coverage with an interval above the wished accuracy, or None."""
+    """Return the point of greatest coverage with an interval above the target accuracy, or None."""
     reaching = [each for each in exam.status.risk_coverage or [] if each.interval.low >= target]
     return max(reaching, key=lambda each: each.coverage, default=None)
 

@@ -60,7 +60,7 @@ def ungated_change(solver: MCQSolver, change: str, *, unchanged: bool) -> GateSt
 
 
 def last_terms(solver: MCQSolver, change: str, *, holds: bool) -> GateTerms | None:
-    """Return the gate's terms, to compare the next change's gate with.
+    """Return the gate's terms; the next change's gate is compared with them.
 
     They stay while the gate `holds` a change, and if the gate is removed or loosened while nothing else changes.
     """

@@ -17,11 +17,11 @@ from .pods import present, restarts
 from .transitions import stamp
 
 REASON = "WorseThanBefore"
-"""Why a change is refused after it had passed."""
+"""The reason of a change that had passed its exam and is refused by the watch."""
 FEWEST = 50
 """With fewer questions on either side, nothing is compared."""
 RESTARTS = 3
-"""Restarts of the change's replicas that refuse it."""
+"""After this many restarts of its replicas, a change is refused."""
 _QUANTILE = 1.645  # of the normal distribution, one-sided 95 %
 _EARLY_QUANTILE = 3.29  # one-sided 99.95 %
 
@@ -85,11 +85,11 @@ def _compare(
         return gate
     compared = min(before.questions, after.questions) >= FEWEST
     result = "no worse" if compared else f"not compared: fewer than {FEWEST} questions"
-    message = f"{gate.message} Watched for {limits.seconds} s: {result} ({_shares(after)}; before: {_shares(before)})."
+    message = f"{gate.message} Watched for {limits.seconds} s: {result} ({_counts(after)}; before: {_counts(before)})."
     return _with(gate.model_copy(update={"message": message}), ended)
 
 
-def _shares(traffic: Traffic) -> str:
+def _counts(traffic: Traffic) -> str:
     return (
         f"{traffic.questions} questions, {traffic.failed} without an answer, {traffic.abstained} abstentions"
     )
@@ -103,7 +103,7 @@ def _crashes(observed: ObservedSolver) -> Iterator[str]:
 
 
 def without_way_back(gate: GateStatus, refused: GateStatus) -> GateStatus:
-    """Return the gate of a change that would be refused, if the earlier ReplicaSet is gone."""
+    """Return the gate of a change that is worse but can't be undone, because the earlier ReplicaSet is gone."""
     message = f"{refused.message} But ReplicaSet {gate.replica_set} is gone, so the change's replicas stay."
     return gate.model_copy(update={"watch": refused.watch, "message": message})
 
@@ -119,7 +119,8 @@ def _rolled_out(solver: MCQSolver, deployment: Deployment | None) -> bool:
 def _differences(before: Traffic, after: Traffic, limits: Watch, *, is_last: bool) -> Iterator[str]:
     """Yield what is worse than allowed, with its figures.
 
-    Looks before the last one need stronger evidence, because there are many. The time is compared at the end only.
+    Comparisons before the last one need stronger evidence, because there are many. The time is compared only at the
+    end.
     """
     if min(before.questions, after.questions) < FEWEST:
         return

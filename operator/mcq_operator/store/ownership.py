@@ -30,7 +30,7 @@ def orphaned(live: Manifest, resource: Resource) -> bool:
 
 def owner(meta: Mapping[str, Any]) -> Key | None:
     """Return the resource that controls the object, or the one that its labels name."""
-    return referenced(meta) or names.labelled(meta["namespace"], meta.get("labels", {}))
+    return referenced(meta) or names.key_from_labels(meta["namespace"], meta.get("labels", {}))
 
 
 def referenced(meta: Mapping[str, Any]) -> Key | None:

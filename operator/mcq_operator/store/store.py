@@ -85,7 +85,7 @@ class Store:
         if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {})
-        # Sorted, so that the status names the same one each time if two Pods fail alike.
+        # Sorted, so that the status names the same Pod each time if several fail in the same way.
         return [
             _parsed(entries[name]) for name in self.group_names(kind, NamespacedName(namespace, instance))
         ]

@@ -1,4 +1,4 @@
-"""The minimum confidence for a wished accuracy comes from the last proven exam of the current replicas."""
+"""The minimum confidence for a target accuracy comes from the last proven exam of the current replicas."""
 
 from typing import Any
 

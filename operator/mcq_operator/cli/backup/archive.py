@@ -46,7 +46,7 @@ class Contents(BaseModel):
         """Return the number of objects of a kind; all report ConfigMaps of one exam count as one."""
         object_names = [each.name for each in self.objects if each.kind == kind]
         return len(object_names) - sum(
-            kind == CONFIG_MAP.kind and names.is_of_shard(name) for name in object_names
+            kind == CONFIG_MAP.kind and names.is_shard_results_name(name) for name in object_names
         )
 
 

@@ -13,7 +13,7 @@ _PATH = re.compile(
 )
 _TIME = "%Y-%m-%dT%H-%M-%SZ"
 _SHOWN = 8
-"""How many digits of the digest people see: two backups may have the same second."""
+"""How many digits of the digest people see. They distinguish backups of the same second."""
 
 
 @dataclass(frozen=True, order=True)

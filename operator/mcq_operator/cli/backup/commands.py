@@ -88,9 +88,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         name = choose(store.names(), arguments.backup, arguments.digest)
         if not (arguments.digest or arguments.trust_store or arguments.dry_run):
             message = (
-                f"Can you trust {store.url}/{name}? Everyone who can write to the store can replace a backup. Give its"
-                " --digest, which `backup create` printed into a log that they can't change; or --trust-store, if only"
-                " trusted people and programs can write there."
+                f"Nothing proves who wrote {store.url}/{name}: everyone who can write to the store can replace a"
+                " backup. Give its --digest, which `backup create` printed into a log that they can't change; or"
+                " --trust-store, if only trusted people and programs can write there."
             )
             raise DigestNeededError(message)
         try:

@@ -28,7 +28,7 @@ class RestoreOutcome(StrEnum):
     UNCHANGED = "unchanged: it equals the backup"
     OVERWRITTEN = "overwritten"
     LEFT_ALONE = "not restored: it differs from the backup; --overwrite restores it"
-    LEAVING = "not restored: it is being deleted; restore again when it is gone"
+    BEING_DELETED = "not restored: it is being deleted; restore again when it is gone"
     FOREIGN = "not restored: the existing object does not belong to this exam"
     WITHOUT_EXAM = "not restored: its exam does not exist"
     REFUSED = "refused"
@@ -37,7 +37,7 @@ class RestoreOutcome(StrEnum):
 INCOMPLETE = frozenset(
     {
         RestoreOutcome.LEFT_ALONE,
-        RestoreOutcome.LEAVING,
+        RestoreOutcome.BEING_DELETED,
         RestoreOutcome.FOREIGN,
         RestoreOutcome.WITHOUT_EXAM,
         RestoreOutcome.REFUSED,
@@ -73,13 +73,13 @@ class Restore:
         outcomes = []
         for item in objects:
             outcome, detail = await self._restore(item)
-            would = (
+            prefix = (
                 "would be "
                 if self._dry_run and outcome in {RestoreOutcome.CREATED, RestoreOutcome.OVERWRITTEN}
                 else ""
             )
             self._report(
-                f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {would}{outcome}{detail}"
+                f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {prefix}{outcome}{detail}"
             )
             outcomes.append(outcome)
         return outcomes
@@ -105,7 +105,7 @@ class Restore:
                 await self._client.create(kind, self._with_namespace(item), manager=MANAGER)
             return RestoreOutcome.CREATED
         if "deletionTimestamp" in live["metadata"]:
-            return RestoreOutcome.LEAVING
+            return RestoreOutcome.BEING_DELETED
         if as_written(kind, live) == item:
             return RestoreOutcome.UNCHANGED
         if not self._overwrite:

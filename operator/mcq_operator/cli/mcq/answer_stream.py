@@ -62,7 +62,7 @@ class Timings(BaseModel):
 
 
 class Escalation(BaseModel):
-    """The model that was asked before another solver."""
+    """The model that was asked first, before the other solver answered."""
 
     first_model: str
     first_confidence: float
@@ -84,7 +84,7 @@ class ProblemError(CommandError):
     """The service's problem (RFC 9457), or another error response."""
 
     def __init__(self, detail: str, *, kind: str = "") -> None:
-        """Store the problem's type, as far as it has one."""
+        """Store the problem's type; empty if it has none."""
         super().__init__(detail)
         self.kind = kind
 

@@ -36,7 +36,7 @@ async def write_answer(events: AsyncIterator[Event], choices: Sequence[str]) -> 
 def _write_decision(decision: Decision, choices: Sequence[str]) -> None:
     chosen = decision.answer
     if chosen is None:
-        message = f"The model abstained: it is sure of its best choice with only {decision.confidence:.1%}."
+        message = f"The model abstained: its confidence in its best choice is only {decision.confidence:.1%}."
         write_styled(styled(message, BOLD, YELLOW))
     else:
         write_styled(styled(f"{chosen.label}: {one_line(chosen.text)}", BOLD, GREEN))

@@ -37,7 +37,7 @@ def text(solver: MCQSolver, gate: GateStatus, *, user: str, reason: str | None, 
 
 
 def confirm(solver: MCQSolver, gate: GateStatus, approval: str) -> None:
-    """Show the change, and ask for a yes. Raises CommandError without one."""
+    """Show the change, and ask the user to confirm. Raises CommandError without a confirmation."""
     write_error(
         f"Change {gate.change} of MCQSolver {solver.key} has not passed its exam ({gate.phase}, {gate.reason}):\n"
         f"  {one_line(gate.message)}\n"

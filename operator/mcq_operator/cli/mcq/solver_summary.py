@@ -10,13 +10,13 @@ from mcq_operator.api.text import one_line
 from mcq_operator.cli.terminal import BOLD, GREEN, RED, YELLOW, styled, write_styled
 
 GOOD_IF_FALSE = frozenset({"Progressing", "Degraded", "Exposed"})
-"""Conditions that ask for attention if they are True. All others do unless they are True."""
+"""Conditions that are good if they are False; all others are good if they are True."""
 NOT_EXAMINED = "NoChange"
 """ExamPassed is Unknown for this reason until the first change: there is nothing to do."""
 
 
 def summary(solver: MCQSolver) -> Manifest:
-    """Return what a person asks about a solver."""
+    """Return the main facts of a solver's status."""
     status = solver.status
     return {
         "name": solver.name,
@@ -94,6 +94,6 @@ def _json(model: BaseModel | None) -> Manifest | None:
 
 
 def needs_attention(condition: Condition) -> bool:
-    """Return whether the condition is not as it should be."""
+    """Return whether the condition does not have its good status, unless the reason is NOT_EXAMINED."""
     good = "False" if condition.type in GOOD_IF_FALSE else "True"
     return condition.status != good and condition.reason != NOT_EXAMINED

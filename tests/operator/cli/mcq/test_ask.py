@@ -93,7 +93,9 @@ async def test_an_abstention_has_its_own_exit_status(commands: Commands) -> None
         done = await commands.mcq("ask", "--url", url, *QUESTION)
         document = await commands.mcq("ask", "--url", url, "-o", "json", *QUESTION)
     assert done.returncode == document.returncode == 3
-    assert done.stdout.startswith("The model abstained: it is sure of its best choice with only 75.0%.\n  A ")
+    assert done.stdout.startswith(
+        "The model abstained: its confidence in its best choice is only 75.0%.\n  A "
+    )
     assert json.loads(document.stdout) == DONE | abstained
 
 
