@@ -58,7 +58,7 @@ def build(
     """Build the app for clients; `lifecycle` says whether it answers, and with which backend.
 
     `trace_url` is the page's link to a trace, with {trace_id} in place of the id. The operator writes the last exam to
-    `exam_file`. Pages of `allowed_origins` may use the service besides its own. Every path is also served below
+    `exam_file`. Pages of `allowed_origins` may use the service, as its own page may. Every path is also served below
     `root_path`, such as /mcq. With a probe port, metrics and the test question are served only there.
     """
     app = _App(

@@ -27,9 +27,9 @@ _REFUSALS: dict[type[Exception], tuple[str | None, str]] = {
     TemplateRefused: ("/messages", "The model's chat template refuses this conversation: "),
     TooManyChoices: (None, ""),
 }
-"""The wrong part of the request, if it is known, and the beginning of the message."""
+"""For each refusal: the pointer to the wrong part of the request, if it is known, and the beginning of the message."""
 EXPECTED: tuple[type[Exception], ...] = (*_REFUSALS, EngineFailed, SchedulerError)
-"""Errors that are no defects of the service. Their messages say what to do."""
+"""Errors that are not the service's fault. Their messages say what to do."""
 
 
 def as_problem(error: Exception) -> ProblemError:

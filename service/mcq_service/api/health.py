@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from mcq_service.runtime.lifecycle import Lifecycle
 
 probes = APIRouter(tags=["health"])
-"""For the kubelet."""
+"""Routes for the kubelet."""
 router = APIRouter(tags=["health"])
-"""For the operator and Prometheus: on the probe port, if there is one, so that no Ingress leads to it."""
+"""Routes for the operator and Prometheus: on the probe port, if there is one, so that no Ingress leads to them."""
 
 
 class KeyCounts(BaseModel):
@@ -37,7 +37,7 @@ class ReplicaState(BaseModel):
 
 
 class ModeTraffic(BaseModel):
-    """The answered questions of one mode, and the seconds that they took together."""
+    """The number of answered questions of one mode, and their total time in seconds."""
 
     questions: int
     seconds: float

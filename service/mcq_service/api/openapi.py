@@ -49,7 +49,7 @@ def complete(app: FastAPI, *, keyed: bool) -> None:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete_operation(path, operation, keyed=keyed and needs_key(path))
-    # FastAPI's own form of a 422: no operation uses it.
+    # FastAPI's own schemas for a 422, which no operation uses.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     if keyed:

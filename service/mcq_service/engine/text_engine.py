@@ -26,7 +26,7 @@ class Tokens:
 
 
 class Share:
-    """One request's share of an engine. Its texts queue behind each other, and beside those of other requests.
+    """One request's share of an engine. Its texts queue behind each other, but not behind those of other requests.
 
     Time is counted in tokens: the tokens read for each share while it had some to read.
     """

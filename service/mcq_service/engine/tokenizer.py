@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _byte_level() -> dict[str, int]:
-    """Map a byte-level vocabulary's characters to bytes: printable Latin-1 to itself, the rest after it."""
+    """Map a byte-level vocabulary's characters to bytes: printable Latin-1 to itself, U+0100 and up to the rest."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""Ask the model here first, and another solver if its confidence is below the minimum."""
+"""Ask this replica's model first, and another solver if the confidence is below the minimum."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Cascade:
     ) -> tuple[Answer, Usage]:  # fmt: skip
         """Return the answer, and the tokens of this replica's own model; `session` creates a session for the question.
 
-        `kept` keeps the openings of an answer of the model here. The first session ends before the other solver is
-        asked, so that its memory is free for other questions. If the other solver gives no answer, the service
-        abstains: for a reasoning it reads the question again.
+        `kept` holds the openings of an answer by this replica's model. The first session ends before the other solver
+        is asked, so that its memory is free for other questions. If the other solver gives no answer, the service
+        abstains; to write a reasoning, it then reads the question again.
         """
         with ExitStack() as openings:
             first = session(
-                options=replace(options, escalates=True), emit=_from_decision_on(emit), kept=openings
+                options=replace(options, escalates=True), emit=_hold_until_decision(emit), kept=openings
             )
             try:
                 answer = await first.run(admission, part)
@@ -81,10 +81,10 @@ class Cascade:
 
 
 def escalated(answer: Answer, *, first: Decision, by: str, usage: Usage, timings: Timings) -> Answer:
-    """Return the other solver's answer as the one to the client's question.
+    """Return the other solver's answer as this replica's answer to the client.
 
-    `first` is the decision that was too unsure, `by` the other solver; `usage` is the first model's, and `timings` end
-    now.
+    `first` is the decision with too little confidence, `by` the other solver. `usage` is the first model's, and
+    `timings` are those from admission until now.
     """
     after = answer.timings.total_ms - answer.timings.answer_ms
     best = max(range(len(first.probabilities)), key=lambda index: first.probabilities[index].probability)
@@ -108,7 +108,7 @@ def escalated(answer: Answer, *, first: Decision, by: str, usage: Usage, timings
 def _time_for_another(first: Session, deadline: float) -> float:
     """Return how many seconds the other solver has: half of the deadline, or less if the first reading took long.
 
-    As much time as that took is left to read the question again.
+    That leaves time to read the question again, as long as the first reading took.
     """
     elapsed = first.clock() - first.admitted
     return min(deadline / 2, deadline - 2 * elapsed)
@@ -125,8 +125,8 @@ def _with_options(question: Question, options: AnswerOptions) -> Question:
     )
 
 
-def _from_decision_on(emit: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Hold the reasoning back until the decision: another solver may answer with another reasoning."""
+def _hold_until_decision(emit: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Hold events back until the decision: another solver may answer, with another reasoning."""
     held: list[Event] | None = []
 
     def emit_held(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""The client of the solver that answers the questions which the model here is not sure enough of."""
+"""The client of the other solver, which is asked where this replica would abstain."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.question_schemas import Question
 
 MAX_AT_ONCE = 16
-"""Questions that one replica has at the other solver. Further ones wait."""
+"""The most questions that one replica asks the other solver at once. Further ones wait."""
 MAX_WAITING = 64
-"""Questions that may wait. The service abstains from further ones."""
+"""The most questions that may wait. The service abstains from further ones."""
 
 
 class TooUnsure(Exception):
-    """The confidence is below the minimum; raised only by a session whose question may be escalated."""
+    """The confidence is below the minimum; raised only if the question may be escalated."""
 
     def __init__(self, decision: Decision) -> None:
         """Keep the decision, an abstention."""
@@ -49,7 +49,7 @@ class Escalation:
         self._waiting = 0
 
     async def answer(self, question: Question, *, seconds: float) -> Answer:
-        """Ask the other solver, which answers by itself: it does not escalate. Raises EscalationFailed."""
+        """Ask the other solver, and forbid it to ask a third one. Raises EscalationFailed."""
         if self._waiting >= MAX_WAITING:
             raise EscalationFailed(f"{self._waiting} questions wait for {self.name} already.")
         asked = False
@@ -60,7 +60,7 @@ class Escalation:
                 self._waiting -= 1
                 return await self._ask(question)
         except TimeoutError as error:
-            problem = "does not answer" if asked else "has too many questions of this replica to answer"
+            problem = "does not answer" if asked else "has no room for another question of this replica"
             raise EscalationFailed(f"{self.name} {problem} within {max(0.0, seconds):.1f} s.") from error
         finally:
             self._waiting -= not asked
@@ -83,10 +83,10 @@ class Escalation:
             answer = Answer.model_validate_json(content)
         except ValidationError:
             # Without the cause: it quotes the answer.
-            raise EscalationFailed(f"{self.name} does not answer as a solver does.") from None
+            raise EscalationFailed(f"{self.name} sent a response that is not a solver's.") from None
         count = len(question.offered)
         if len(answer.probabilities) != count or (answer.answer is not None and answer.answer.index >= count):
-            raise EscalationFailed(f"{self.name} answers another question.")
+            raise EscalationFailed(f"{self.name} sent the answer to another question.")
         return answer
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _VERDICTS = ["A", "B"]
 """The labels of true and false."""
 _LABEL_TOKENS = 2
-"""A label and its comma."""
+"""The number of tokens of a label and its comma."""
 _NONE = "none"
 """What the model reads as its answer if no choice is right."""
 
@@ -109,5 +109,5 @@ class JudgingSession(Session):
             trace_id=current_trace_id(),
             **judgement._asdict(),
         )
-        self.decided(decision)
+        self.emit_decision(decision)
         return decision

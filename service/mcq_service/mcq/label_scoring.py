@@ -1,4 +1,4 @@
-"""From scores of the labels to a probability for each choice, asking again in other orders where that helps."""
+"""Turn scores of the labels into a probability for each choice; ask again in other orders where that helps."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class MCQService:
         metrics: Metrics, tracing: Tracing, escalation: Escalation | None = None,
         forms: Forms = CHATML, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Answer on `texts`, or instead of abstaining by `escalation`.
+        """Answer on `texts`; with `escalation`, ask another solver instead of abstaining.
 
         `model` is the name in responses; `clock`, in seconds, is the clock of the texts.
         """
@@ -134,9 +134,8 @@ class MCQService:
         total = sum(openings.values()) + sum(self._characters(question) for question in questions)
         if total > MAX_CHARACTERS:
             raise RequestTooLarge(
-                f"The request has {total} characters, where each rotation of a question's choices counts; one request "
-                f"may have {MAX_CHARACTERS}. Send fewer questions or choices at once, or with another debias than "
-                "rotations."
+                f"The request has {total} characters, counted once for each rotation of a question's choices; the "
+                f"limit is {MAX_CHARACTERS}. Send fewer questions or choices, or another debias than rotations."
             )
 
     def _characters(self, question: Question) -> int:
@@ -170,7 +169,7 @@ class MCQService:
     async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> LabelScores:
         """Score the choices without calibration, to measure the model.
 
-        `rotation` is by how many places the choices are rotated; `form` is the form of the prompt. Raises
+        The choices are rotated by `rotation` places; `form` is the form of the prompt. Raises
         PromptTooLong, EngineFailed or SchedulerError.
         """
         options = question.options

@@ -58,9 +58,9 @@ def debias_in(mode: Mode, debias: Debias) -> Debias:
 
 @dataclass
 class Session:
-    """One question, and the state of its answer. `clock` and `admitted`, when it began, are in seconds.
+    """One question, and the state of its answer. `admitted` is the time when it began, by `clock`, in seconds.
 
-    `openings` are those of its request; `kept` keeps those of `prompts` after the answer, until it is closed.
+    `openings` are those of its request; `kept` holds those of `prompts` until it is closed, after the answer.
     """
 
     id: str
@@ -211,10 +211,10 @@ class Session:
             )
         self.answered = self.clock()
         decision = self._decision(selection)
-        self.decided(decision)
+        self.emit_decision(decision)
         return selection, decision, reasoning
 
-    def decided(self, decision: Decision) -> None:
+    def emit_decision(self, decision: Decision) -> None:
         """Emit the decision. Raises TooUnsure instead if another solver can be asked."""
         if decision.abstained and self.options.escalates:
             raise TooUnsure(decision)

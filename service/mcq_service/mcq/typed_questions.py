@@ -105,8 +105,8 @@ class TypedQuestions:
             characters += len(orders) * (len(question.text) + sum(map(len, question.options)))
             if characters > MAX_CHARACTERS:
                 raise RequestTooLarge(
-                    f"The questions have more than {MAX_CHARACTERS} characters, where each order of a question's "
-                    "options counts. Send fewer questions at once."
+                    f"The questions have more than {MAX_CHARACTERS} characters, counted once for each order of the "
+                    "options. Send fewer questions at once."
                 )
             labels = self._texts.labels(count)
             options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]

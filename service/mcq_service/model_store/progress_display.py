@@ -19,7 +19,7 @@ _LINE_SECONDS = 5.0
 def report_error(error: Exception) -> int:
     """Print why a command failed, in one line on standard error; return the error's exit code, or 1.
 
-    Raises a BrokenPipeError itself: the reader has left.
+    Raises the error again if it is a BrokenPipeError: the reader has left.
     """
     if isinstance(error, BrokenPipeError):
         raise error

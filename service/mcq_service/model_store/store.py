@@ -156,7 +156,7 @@ class Store:
             if existing is None or not existing.matches(ref, stored):
                 continue
             if (lease := leases.acquire(directory)) is None:
-                continue  # it is being deleted
+                continue  # another process is deleting it
             if verify:
                 report(Stage.FETCHING, None, f"checking the SHA-256 of {directory.name}")
             if damage := existing.damage(directory, rehash=verify):

@@ -33,7 +33,7 @@ class TextPiece(NamedTuple):
 
 
 def echo_prompt(tokens: Sequence[ScoredToken], tokenizer: Tokenizer) -> Iterator[TextPiece]:
-    """Yield a prompt as the beginning of its text, including control tokens, in pieces of little work each."""
+    """Yield a prompt as the beginning of its text, with its control tokens, in pieces that take little time each."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     offset = 0
     for first in range(0, len(tokens), _ECHOED):

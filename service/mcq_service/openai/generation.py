@@ -140,7 +140,8 @@ class Generation:
     async def grammar(self, schema: dict[str, Any]) -> JSONGrammar:
         """Return the grammar of texts that follow the schema, to copy for each text. Raises BadSchema.
 
-        In a thread, as a large schema takes a second. One at a time: clients can't take all threads or CPUs with them.
+        It compiles in a thread, because a large schema takes a second, and one schema at a time, so that clients can't
+        occupy all threads or CPUs with schemas.
         """
         async with self._compiling:
             return await asyncio.to_thread(self._grammars.compile, schema)

@@ -1,7 +1,7 @@
 """Limits of one request of the OpenAI-compatible surface: tokens and log-probabilities.
 
-A request within them neither holds up others (its prompts take turns with theirs) nor makes a response too large for
-memory or the event loop: 131,072 log-probabilities are about 6 MB of JSON.
+A request within them does not hold up others, because its prompts take turns with theirs. Nor is its response too
+large for memory or the event loop: 131,072 log-probabilities are about 6 MB of JSON.
 """
 
 from __future__ import annotations

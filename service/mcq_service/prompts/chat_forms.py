@@ -16,9 +16,9 @@ from mcq_service.prompts.plain_forms import plain_form
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# One worked example: without it the model often just repeats the choice as its reasoning. It costs nothing, because
-# the prefix is read once.
 _MARK, _GAP = ") ", "\n\n"
+# The worked example has a reasoning: without it, the model often just repeats the choice as its reasoning. The example
+# costs nothing, because the prefix is read once.
 _REASONING = "Mars looks red because iron oxide, which is rust, covers its surface; the others are not red."
 _SENTENCE = "a full sentence in double quotes that explains why this choice is right and the others are not"
 

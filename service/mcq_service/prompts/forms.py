@@ -126,4 +126,4 @@ EXAMPLES = (
     ),
     PLANET,
 )
-"""From several fields, with each letter correct twice; a form uses the last ones."""
+"""Worked examples from several fields; each letter is correct twice. A form with fewer uses the last ones."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 QUESTION = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="answer")
 WARM_UP = QUESTION.model_copy(update={"mode": "explain", "max_reasoning_tokens": 2})
 FRESH_SECONDS = 5.0
-"""Seconds for which an outcome is reused: the path needs no key, so it must cost little."""
+"""Seconds for which an outcome is reused: /answerz needs no key, so it must cost little."""
 
 
 class SelfTest:

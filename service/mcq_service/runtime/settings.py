@@ -69,11 +69,13 @@ class Settings(BaseSettings):
         default=None,
         pattern="^https?://",
         validate_default=True,
-        description="The other server's address, with or without /v1.",
+        description="With MCQ_ENGINE=openai: the other server's address, with or without /v1.",
     )
-    openai_model: str | None = Field(default=None, description="Its model; unset: the only one it serves.")
+    openai_model: str | None = Field(
+        default=None, description="The other server's model; unset: the only one that it serves."
+    )
     openai_api_key_file: Path | None = Field(
-        default=None, description="A file with the server's API key; unset: no key."
+        default=None, description="A file with the other server's API key; unset: no key."
     )
 
     model_uri: str = DEFAULT_URI

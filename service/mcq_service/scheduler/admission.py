@@ -162,7 +162,7 @@ class Admission:
     ) -> Iterator[Slot]:  # fmt: skip
         """Hold a place in the queue for a request that keeps up to `tokens` in memory.
 
-        `openings` are the tokens that it keeps beside these, and that count once for all parts with the same key. A
+        `openings` are the tokens that it keeps beside these; they count once for all parts with the same key. A
         part uses its request's place. A request that had a slot before (`again`) is never refused. Raises QueueFull or
         QueueClosed.
         """
@@ -309,8 +309,8 @@ class LanePart:
     async def handed_over(self) -> None:
         """Wait until a following part has opened its texts, must wait for its turn, or none is left.
 
-        Then what this part has read for both can be freed: the other keeps it, or would keep it while others need the
-        memory.
+        Then this part's openings can be freed: either the following part keeps them now, or it waits, and they would
+        only take memory that others need.
         """
         part = self.following
         while part is not None:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ARRIVALS = itertools.count()
-_SCORED_TOKENS = 2 * STEP_TOKENS  # open at once for one question: they fill every step
+_SCORED_TOKENS = (
+    2 * STEP_TOKENS
+)  # that the texts of one question may have open at once: enough to fill every step
 
 
 class LocalText:
@@ -187,7 +189,7 @@ class LocalTextEngine:
                         self.scheduler.close(kept.text)
 
     def opening_text(self, opening: Opening | None, tokens: list[int]) -> LocalText | None:
-        """Return the text of a kept opening, which has these tokens; None if it is not kept."""
+        """Return the text of an opening, which has these tokens; None if no prompt keeps the opening."""
         kept = self._kept.get(opening) if opening else None
         if kept is None:
             return None

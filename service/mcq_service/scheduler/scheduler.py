@@ -58,7 +58,7 @@ class Scheduler:
         """Start the thread."""
         self.engine = engine
         self.now = 0.0
-        """The clock that orders the texts: the tokens that each share could have had read so far."""
+        """The clock that orders the texts: the number of tokens that an equal share of the engine has read so far."""
         self._observer = observer
         self._clock = clock
         self._budget = StepBudget()

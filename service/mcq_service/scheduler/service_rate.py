@@ -17,7 +17,7 @@ _MAX_RETRY_SECONDS = 60
 class ServiceRate:
     """The mean seconds between two finished requests while others wait.
 
-    Without waiting requests, the time between two of them shows how often clients ask, not what a replica can do.
+    While no request waits, the time between two of them shows how often clients ask, not how fast the replica is.
     """
 
     def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:

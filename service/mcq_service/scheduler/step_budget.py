@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 STEP_TOKENS = 512
-"""The most: larger matrix products aren't faster."""
+"""The upper limit: larger matrix products aren't faster."""
 LEAST_TOKENS = 16
-"""Fewer would waste the engine's time: reading the weights for a step takes as long as multiplying this many."""
+"""The lower limit: reading the weights for a step takes as long as multiplying this many tokens."""
 
 # A new request, a cancellation and a deadline wait for the end of a step, and so does a written text's next token.
 SECONDS = 1.0
 SECONDS_WHILE_WRITING = 0.2
-_FORGET = 0.1  # the share of the rate that a slower step takes away: a busy moment is no slower machine
+_FORGET = 0.1  # weight of one slower step in the rate: a busy moment does not mean a slower machine
 
 
 class StepBudget:

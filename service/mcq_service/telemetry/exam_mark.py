@@ -1,4 +1,4 @@
-"""Which requests an exam sends: they are no user's, so they do not count in the replica's traffic."""
+"""The mark of an exam's requests: they are not users', so they do not count in the replica's traffic."""
 
 from __future__ import annotations
 

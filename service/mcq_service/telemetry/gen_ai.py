@@ -28,13 +28,13 @@ class GenAI:
             return Histogram(f"gen_ai_{name}", text, [*_LABELS, *more], buckets=buckets, registry=registry)
 
         self._request = histogram(
-            "server_request_duration_seconds", "From admission to the end.", _REQUEST_SECONDS
+            "server_request_duration_seconds", "Time from admission to the end.", _REQUEST_SECONDS
         )
         self._first = histogram(
-            "server_time_to_first_token_seconds", "From admission to the answer.", _FIRST_TOKEN_SECONDS
+            "server_time_to_first_token_seconds", "Time from admission to the answer.", _FIRST_TOKEN_SECONDS
         )
         self._token = histogram(
-            "server_time_per_output_token_seconds", "Between tokens of the reasoning.", _TOKEN_SECONDS
+            "server_time_per_output_token_seconds", "Time between tokens of the reasoning.", _TOKEN_SECONDS
         )
         self._usage = histogram(
             "client_token_usage", "Tokens of a request, by type.", _TOKENS, "gen_ai_token_type"

@@ -90,13 +90,13 @@ class Metrics:
         )
         self._duration = Histogram(
             "mcq_request_duration_seconds",
-            "From admission to the end.",
+            "Time from admission to the end, the reasoning included.",
             ["mode"],
             buckets=SECONDS,
             registry=self.registry,
         )
         self._answer_duration = Histogram(
-            "mcq_answer_duration_seconds", "From admission to the probabilities.", ["mode"],
+            "mcq_answer_duration_seconds", "Time from admission to the probabilities.", ["mode"],
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self._confidence = Histogram(
@@ -128,7 +128,7 @@ class Metrics:
         )
         self._escalation_confidence = Histogram(
             "mcq_escalation_confidence",
-            "The confidence in escalated questions, of the first model and of the other solver.",
+            "The confidence of the first model, and of the other solver, in escalated questions.",
             ["answerer"],
             buckets=_SHARES,
             registry=self.registry,
@@ -137,7 +137,9 @@ class Metrics:
         self._batch_size = Histogram(
             "mcq_batch_size", "Texts that were read in one step.", buckets=_BATCHES, registry=self.registry
         )
-        self._step_tokens = Counter("mcq_step_tokens", "Tokens that were computed.", registry=self.registry)
+        self._step_tokens = Counter(
+            "mcq_step_tokens", "Tokens that the engine computed.", registry=self.registry
+        )
         self._step_seconds = Counter(
             "mcq_step_seconds", "Seconds that the engine computed.", registry=self.registry
         )

@@ -62,7 +62,7 @@ def parse(text: str, labels: Collection[str]) -> Parsed:
     try:
         parsed = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
     except (yaml.YAMLError, RecursionError):
-        # Without the cause: it would be logged, and quotes the text, which may repeat a client's.
+        # Without the cause: it would be logged, and it quotes the text, which may repeat a client's.
         raise UnparsableOutput("The output is not YAML.") from None
     if not isinstance(parsed, dict) or not {"answer"} <= parsed.keys() <= {"answer", REASONING_KEY}:
         raise UnparsableOutput("The output is not a map with the keys answer and reasoning.")

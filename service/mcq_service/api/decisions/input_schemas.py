@@ -197,7 +197,7 @@ def conversation_text(items: list[Item]) -> str:
     """Return a conversation as the model reads it; a single message of a user is its text alone."""
     if len(items) == 1 and isinstance(items[0], UserMessage):
         return plain_text(items[0].content)
-    return "\n\n".join(f"{_speaker(item)}: {_said(item)}" for item in items)
+    return "\n\n".join(f"{_speaker(item)}: {_content(item)}" for item in items)
 
 
 def _speaker(item: Item) -> str:
@@ -209,7 +209,7 @@ def _speaker(item: Item) -> str:
     return item.role.capitalize()
 
 
-def _said(item: Item) -> str:
+def _content(item: Item) -> str:
     match item:
         case FunctionCall():
             return item.arguments
@@ -221,7 +221,7 @@ def _said(item: Item) -> str:
 
 
 def first_unmatched(items: list[Item]) -> int | None:
-    """Return the index of the first output of a call that is not before it, or None."""
+    """Return the index of the first output without its call before it, or None."""
     calls: set[tuple[str, str]] = set()
     for index, item in enumerate(items):
         if isinstance(item, FunctionCall | CustomToolCall):

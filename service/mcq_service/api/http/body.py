@@ -68,7 +68,7 @@ class _Body:
         self.size = 0
 
     async def receive(self) -> Message:
-        """Return the whole body first, then the next messages: the client's disconnect."""
+        """Return the whole body at the first call; later calls return the client's disconnect."""
         if self._read:
             return await self._receive()
         self._read = True

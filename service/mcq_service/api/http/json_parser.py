@@ -51,7 +51,7 @@ def _check_size(text: bytes) -> None:
     if len(text) <= MAX_VALUES or _values(text) <= MAX_VALUES:
         return  # even with the marks inside strings, which this counts too
     values = 0
-    # Chunk by chunk: a single call would block other threads.
+    # Count chunk by chunk: a single call would hold the interpreter's lock.
     for chunk in _CHUNKS.finditer(text):
         values += _values(_STRINGS.sub(b"", chunk[0]))
         if values > MAX_VALUES:

@@ -21,7 +21,7 @@ class Choice(BaseModel):
 
 
 class NoneOfThese(BaseModel):
-    """The way out that a question offered."""
+    """The choice "None of these", if the question offered it."""
 
     label: str = Field(description="Its label, the last in `probabilities`.")
     probability: float = Field(ge=0, le=1)

@@ -42,7 +42,7 @@ Language = Literal[
 ResponseFormat = Literal["json", "text", "yaml"]
 MAX_BATCH = 256
 NO_ESCALATION = ("MCQ-Escalation", "none")
-"""The header with which no other solver is asked."""
+"""The header that forbids asking another solver."""
 NONE_OF_THESE = "None of these"
 SELECT_ALL_IN_MODE_REASON = "select all works in the modes answer and explain: send one of them as mode"
 
@@ -242,12 +242,12 @@ class Question(_Preamble, _Offered):
     )  # fmt: skip
     select: Select = Field(
         default="one",
-        description="one: the best choice; all: every right choice. Each is judged by itself, and its probability is "
-        "that it is right. In the modes answer and explain.",
+        description="one: the best choice; all: every right choice, in the modes answer and explain. Each choice is "
+        "then judged by itself, and its probability is the probability that it is right.",
     )
     none_of_these: bool = Field(
         default=False,
-        description="Offer a way out, as the last choice: None of these. With select all an empty list says it.",
+        description="Offer None of these as the last choice. Not with select all, where an empty list says the same.",
     )
     language: Language | None = Field(
         default=None,

@@ -14,7 +14,9 @@ class Identity(BaseModel):
 
     uri: str = Field(description="The model's address.")
     revision: str | None = Field(description="Its commit; null if another server has the model.")
-    digest: str | None = Field(description="SHA-256 of its source files; null if another server has it.")
+    digest: str | None = Field(
+        description="SHA-256 of its source files; null if another server has the model."
+    )
     precision: str | None = Field(
         description="The number format it computes in; null if another server computes."
     )

@@ -20,7 +20,7 @@ from mcq_service.api.decisions.schemas import MAX_CHOICES, described, truth_opti
 from mcq_service.api.mcq.question_schemas import not_blank
 
 MAX_QUESTIONS = 256
-"""The parser allows a map no more keys."""
+"""The parser's limit on the keys of a map."""
 
 Content = Text | dict[str, Any] | list[Any]
 """A text, or JSON that the model reads as text."""
@@ -136,7 +136,7 @@ Question = NoulQuestion | ChoiceQuestion | ScoreQuestion | BoxQuestion
 
 
 class SystemOneRequest(BaseModel):
-    """Questions about one state, by names of the client's."""
+    """Questions about one state, by the names that the client gives them."""
 
     model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
 

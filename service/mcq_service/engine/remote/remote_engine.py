@@ -219,7 +219,7 @@ class RemoteSharedTexts:
 async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
     """Find out which model the server has, unless `model` names it, and how many log-probabilities it gives.
 
-    Raises EngineFailed, or EngineRefused (permanent). The message may quote the server: it has seen no client's text.
+    Raises EngineFailed, or EngineRefused (permanent). The message may quote the server, which has no client's text.
     """
     try:
         return await _connect(client, model)

@@ -1,6 +1,6 @@
 """HTTP connections to another server: its API key, the current trace, and a second attempt if no response came.
 
-The server is not trusted: its responses are limited, so that none fills this process' memory.
+The server is not trusted: responses are limited in size, so that none fills this process' memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ServerConnection:
     """One server."""
 
     def __init__(self, base: str, *, key_file: Path | None, timeout_seconds: float | None) -> None:
-        """Prepare for requests to paths below `base`, without a bound on their number.
+        """Prepare for requests to paths below `base`; callers bound their number.
 
         Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`.
         """

@@ -6,7 +6,7 @@ import re
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-"""Lists the shards of a model that has several."""
+"""The file that lists the shards, if a model has several."""
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 COMPANIONS = {
     CONFIG,

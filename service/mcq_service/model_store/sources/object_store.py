@@ -173,7 +173,7 @@ def file_too_large(name: str, address: str) -> DigestMismatch:
 def source_changed(address: str) -> SourceChanged:
     """Return the error for a file that changed since the lookup."""
     return SourceChanged(
-        f"{address} changed during the download, and no old and new files were mixed: run this again."
+        f"{address} changed during the download; old and new files were not mixed: run this again."
     )
 
 
