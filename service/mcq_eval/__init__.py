@@ -1,1 +1,1 @@
-"""Exams: measure and calibrate the service by questions with known answers."""
+"""Exams: measure and calibrate the service with questions that have known answers."""

@@ -48,7 +48,7 @@ def add_parsers(
         "evaluate",
         help="accuracy, calibration and selection bias on an exam",
         description="Answer questions with known answers, by the model in this process (MCQ_* variables configure "
-        f"it, as for serve) or by a running service (its key, if it needs one, is in {KEY_VARIABLE}).",
+        f"it, as for serve) or by a running service ({KEY_VARIABLE} has its key, if it needs one).",
     )
     _add_exam(evaluate)
     evaluate.add_argument("--split", choices=SPLITS, default="evaluation", help="default: %(default)s")
@@ -125,7 +125,7 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--run",
         required=True,
         metavar="ID",
-        help="the run of the Job of that name; answers of other runs do not count",
+        help="the Job's uid: answers of an earlier Job of the same name do not count",
     )
     sit.add_argument("--shard", type=int, required=True, metavar="I", help="from 0")
     sit.add_argument("--shards", type=_positive, required=True, metavar="N")
@@ -134,7 +134,10 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     sit.add_argument("--debias", choices=get_args(Debias), help="default: the solver's")
     sit.add_argument(
-        "--before", type=Path, metavar="FOLDER", help="an earlier result to compare with: a folder of shards"
+        "--before",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder with the shards of an earlier result to compare with",
     )
     sit.add_argument("--before-digest", metavar="sha256:…", help="the digest that its result.json must have")
     sit.add_argument(

@@ -13,7 +13,7 @@ from pathlib import Path
 from mcq_eval.errors import ResultUnreadable
 
 TERMINATION_LOG = Path("/dev/termination-log")
-"""The file whose content the kubelet makes the termination message of the Pod's container."""
+"""The file that the kubelet copies into the Pod's status as the container's termination message."""
 
 
 def write_termination_message(part: str, result: str | None) -> None:

@@ -97,7 +97,7 @@ def build_report(
 
 
 def placeholder_part(questions: Sequence[AnyExamQuestion]) -> Part:
-    """Return a part with random answers to these questions; the real part will take as much space."""
+    """Return a part with random answers to these questions. It takes as much space as the real part will."""
     chance = random.Random(0)
     rows = [
         Row(

@@ -128,7 +128,7 @@ class ResultStore:
     async def put(
         self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
     ) -> StoredPart:
-        """Store a shard's part of one `run` of the sitting. Raises ResultsNotStored."""
+        """Store a shard's part, answered in this `run` of the sitting. Raises ResultsNotStored."""
         others = _newest_first(await self._call("GET", self._name), exclude=sitting)
         own = self._of_shard(shard)
         packed = gzip.compress(_json(part), mtime=0)
@@ -153,7 +153,7 @@ class ResultStore:
         figures = report.model_dump(mode="json", include=_FIGURES) | {"parts": [*digests]}
         text = json.dumps(figures, separators=(",", ":"))
         shortened = report.shortened(MAX_LIST_LENGTH)
-        answered = {key: at for key, at in whole["data"].items() if key.startswith(_answered(sitting))}
+        answered = {key: run for key, run in whole["data"].items() if key.startswith(_answered(sitting))}
         mine: Values = {
             "data": {**answered, f"{sitting}.json": text},
             "binaryData": {
@@ -175,12 +175,12 @@ class ResultStore:
         it drops the oldest of the others, then the page and the tables, which the JSON can replace.
         """
         kept = list(others)
-        while _size(mine) + _size(_of(stored, kept)) > MAX_BYTES and kept:
+        while _size(mine) + _size(_values_of(stored, kept)) > MAX_BYTES and kept:
             kept.pop()
         for form in ("html", "txt"):
             if _size(mine) > MAX_BYTES:
                 mine["binaryData"].pop(f"{sitting}.report.{form}.gz", None)
-        desired = _of(stored, kept)
+        desired = _values_of(stored, kept)
         patch: Patch = {
             field: {
                 **{key: None for key in stored[field] if key not in desired[field]},
@@ -253,7 +253,7 @@ def _json(document: BaseModel) -> bytes:
 
 
 def _compressed(text: str) -> str:
-    # Without the time, so that the same content gives the same bytes.
+    # Without a timestamp, so that the same content gives the same bytes.
     return _encoded(gzip.compress(text.encode(), mtime=0))
 
 
@@ -263,15 +263,15 @@ def _encoded(content: bytes) -> str:
 
 def _newest_first(whole: Values, *, exclude: str) -> list[str]:
     """Return the sittings with a report, except `exclude`, the last one first."""
-    ended = {
-        key.removesuffix(".json"): _ended(figures)
+    created = {
+        key.removesuffix(".json"): _created(figures)
         for key, figures in whole["data"].items()
         if key.endswith(".json") and key != f"{exclude}.json"
     }
-    return sorted(ended, key=ended.__getitem__, reverse=True)
+    return sorted(created, key=created.__getitem__, reverse=True)
 
 
-def _of(stored: Values, sittings: Iterable[str]) -> Values:
+def _values_of(stored: Values, sittings: Iterable[str]) -> Values:
     """Return the stored values of these sittings."""
     kept = set(sittings)
     return {field: {k: v for k, v in held.items() if _sitting(k) in kept} for field, held in stored.items()}
@@ -294,6 +294,6 @@ def _text(report: Report) -> str:
     return stream.getvalue()
 
 
-def _ended(figures: str) -> str:
+def _created(figures: str) -> str:
     match = re.search(r'"created":"([^"]+)"', figures)
     return match[1] if match else ""

@@ -3,7 +3,7 @@
 A limit on accuracy is kept if even the low end of the interval (Wilson, one-sided 95 %) reaches it, and missed if even
 the high end is below it. A limit on the regression is kept if even the high end of its interval (Tango, one-sided 95 %
 at each end) is within it, and missed if even the low end is beyond it. McNemar's test is not used: it tests for any
-difference, not for a regression beyond the limit. The calibration error and the time are compared as they are.
+difference, not for a regression beyond the limit. The calibration error and the time are compared without an interval.
 
 An unanswered question counts as wrong here. With more than `MAX_UNANSWERED` of them the result fails: answers to half
 of the questions say nothing about the other half.
@@ -86,7 +86,7 @@ def _accuracy(figures: Figures, unanswered: int, least: float) -> LimitVerdict:
         expected = share(round(accuracy.value * questions), questions, confidence=ONE_SIDED)
         return not expected.low < least <= expected.high
 
-    return _inconclusive(f"{figure} may be below {least:g} or not", total, is_decisive)
+    return _inconclusive(f"{figure} may or may not be below {least:g}", total, is_decisive)
 
 
 def _regression(compared: Comparison, most: float) -> LimitVerdict:
@@ -106,7 +106,7 @@ def _regression(compared: Comparison, most: float) -> LimitVerdict:
         low, high = regression(before * scale, now * scale, questions)
         return not low <= most < high
 
-    return _inconclusive(f"{figure} may be more than {most:g} or not", total, is_decisive)
+    return _inconclusive(f"{figure} may or may not be more than {most:g}", total, is_decisive)
 
 
 def _unanswered(unanswered: int, asked: int) -> LimitVerdict:

@@ -81,7 +81,7 @@ async def test_a_service_is_retried_at_the_date_of_its_retry_after() -> None:
     [
         (httpx2.ConnectError("refused"), "http://solver does not answer: refused"),
         (httpx2.Response(401, text="no key"), "answers 401: no key"),
-        (httpx2.Response(200, text="<html>"), "not answer as an MCQ service"),
+        (httpx2.Response(200, text="<html>"), "not answer like an MCQ service"),
     ],
 )
 async def test_a_failing_service_is_reported(reply: httpx2.Response | Exception, message: str) -> None:
@@ -123,7 +123,7 @@ async def test_a_service_without_an_identity_is_accepted() -> None:
 
 async def test_a_server_that_is_no_mcq_service_is_refused() -> None:
     other, _ = service(httpx2.Response(200, text="<html>"))
-    with pytest.raises(AskingFailed, match="not answer as an MCQ service"):
+    with pytest.raises(AskingFailed, match="not answer like an MCQ service"):
         await other.identity()
     absent, _ = service(httpx2.ConnectError("refused"))
     with pytest.raises(AskingFailed, match="does not answer: refused"):

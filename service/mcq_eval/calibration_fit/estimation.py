@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 _SPREAD = 0.5
-"""The usual distance of a temperature's logarithm from 0: with few questions the fit stays within it."""
+"""The scale of the penalty on a temperature's logarithm: with few questions, the logarithm stays this close to 0."""
 
 
 def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, float]) -> ChoicesCalibration:
     """Fit the calibration of questions with one number of choices and this prior, under a plan.
 
-    Each scored order of a question counts: that is several times as much data as their own orders.
+    Each scored order of a question counts as a question: that gives several times as much data.
     """
     reordered = [each for question in questions for each in question.reordered]
     answers = [each.answer for each in reordered]

@@ -4,7 +4,7 @@ Each candidate is fitted on four fifths of the questions and judged on the other
 
 - The **form** of the prompt is the one with the lowest negative log-likelihood.
 - Each number of choices has a **prior** of the letters (PriDe, arXiv 2309.03882): over all rotations of a question's
-  choices each letter stands for each choice once, so the rest of a letter's mean log-probability is the letter's own.
+  choices, each letter stands for each choice once. So the letters' mean log-probabilities differ only by the letters.
 - A **plan** sets the share of the prior to remove, and the share of questions in a second order. The plain plan
   changes no choice. Another plan is taken only if it is better beyond chance, and has no fewer right answers in any
   exam.
@@ -49,8 +49,9 @@ class Trial:
 class Fit:
     """A calibration, and its effect on questions that it was not fitted on.
 
-    `raw` are the questions as the model scores them in their own order; `calibrated` and `rotated` are the same after
-    a calibration fitted on the four other fifths, by the plans taken and by rotations. The plans were chosen on all.
+    `raw` has the questions as the model scores them in their own order. `calibrated` has them answered by the chosen
+    plans, and `rotated` by all rotations, each calibrated on the four other fifths. The plans were chosen on all
+    fifths.
     """
 
     calibration: Calibration
@@ -63,7 +64,10 @@ class Fit:
 
 
 def best_form(scored: Mapping[str, Sequence[ScoredQuestion]]) -> tuple[str, list[Trial]]:
-    """Return the form with the most likely right answers, by the questions' own order alone. Raises NothingToFit."""
+    """Return the form that gives the right answers the greatest likelihood, and a trial of each. Raises NothingToFit.
+
+    It looks at the questions' own order alone.
+    """
     outcomes = {}
     for name, questions in scored.items():
         groups = [group for group in group_by_choices(questions).values() if len(group) >= MIN_QUESTIONS]

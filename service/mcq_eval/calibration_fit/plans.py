@@ -1,4 +1,4 @@
-"""Plans of how to answer questions, and the choice of the best one; pure functions."""
+"""Plans for answering questions, and the choice of the best one; pure functions."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ PLANS = tuple(
 
 
 def best_plan(outcomes: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) -> Plan:
-    """Return the best plan that beats every cheaper one beyond chance, and in no exam has fewer right than PLAIN has.
+    """Return the best plan that beats the cheaper ones beyond chance, and has no fewer right than PLAIN in any exam.
 
-    A plan beats another if it gains more than the standard error in right answers or in log-likelihood, and loses that
-    much in neither. `exams` are the exams of the questions.
+    A plan beats another if it gains more than the standard error in right answers or in log-likelihood, and does not
+    lose as much in the other. `exams` are the exams of the questions.
     """
     losses = {plan: _log_losses(each) for plan, each in outcomes.items()}
     correct = {plan: np.array([float(each.right) for each in of_plan]) for plan, of_plan in outcomes.items()}

@@ -226,7 +226,7 @@ def _parse(value: object, answer: Callable[[object, Sequence[Option]], int]) -> 
             raise NotAskable(one_line(error)) from error
         raise
     if len(question.choices) > len(ascii_uppercase):
-        raise ValueError(f"choices: a question of an exam has at most {len(ascii_uppercase)}")
+        raise ValueError(f"choices: a question of an exam has at most {len(ascii_uppercase)} choices")
     return ExamQuestion(
         id=row.id,
         subject=row.subject,

@@ -4,8 +4,8 @@
 the share of right answers with the mean confidence; average the differences, weighted by the bins' counts. *The* ECE
 in a report has 15 bins of equal width, as in Guo et al. (arXiv 1706.04599), because published figures and thresholds
 are of that kind. A report has bins of equal mass, too, which do not depend on where a few questions fall. Both are
-above zero even for a perfectly calibrated model, the more the fewer questions there are. `chance_ece` says by how
-much, and `max_ece` bounds the error that infinitely many such questions would have.
+above zero even for a perfectly calibrated model, and grow when there are fewer questions. `chance_ece` says how far
+above, and `max_ece` bounds the error that infinitely many such questions would have.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def max_ece(
     drawn = generator.multinomial(len(outcomes), totals / len(outcomes), draws)
     plain, unbiased = _squares(totals, right, means)
     _, resampled = _squares(drawn, generator.binomial(drawn, right / totals), means)
-    # The plain square is what the resampled ones estimate.
+    # In the bootstrap, the plain square has the place of the true value.
     return math.sqrt(max(0.0, float(unbiased + plain - np.quantile(resampled, 0.025))))
 
 

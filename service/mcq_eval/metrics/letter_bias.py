@@ -1,4 +1,4 @@
-"""Measure how much a model's answers depend on the letters: the selection bias; pure functions."""
+"""Measure the selection bias, which is how much a model's answers depend on the letters; pure functions."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Paired(NamedTuple):
 
 
 def paired(first: Mapping[str, bool], second: Mapping[str, bool]) -> Paired:
-    """Compare what is right in two results, by question. A question that only one of them has does not count."""
+    """Compare the right answers of two results by question. A question that only one result has does not count."""
     table = {(a, b): 0 for a in (True, False) for b in (True, False)}
     for key in first.keys() & second.keys():
         table[first[key], second[key]] += 1
@@ -57,7 +57,7 @@ def regression(only_before: float, only_now: float, total: float) -> tuple[float
 
 
 def min_difference(only_first: float, only_second: float, total: float) -> float:
-    """Return the least by which the second is right more often than the first: -1 to 1, negative if it may be worse.
+    """Return the least gain in accuracy from the first result to the second, -1 to 1; negative if it may be a loss.
 
     It is the lower end of Tango's score interval for the difference of paired proportions, one-sided, 95 % (Statistics
     in Medicine 17:891-908, 1998). Unlike an interval by the normal distribution it holds if few or no pairs differ.

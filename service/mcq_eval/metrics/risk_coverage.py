@@ -3,16 +3,17 @@
 **Risk-coverage curve**: for several minimum confidences, the share of the questions that the model would still answer
 (coverage), and the share of right answers among them (selective accuracy; its risk is 1 less that).
 
-A minimum confidence that is chosen because these questions favour it is too good: on other questions it has less
-accuracy. So each point's interval holds for all points at once, and any of them may be chosen afterwards, by any rule.
-This is *learn then test* (arXiv 2110.01052) with a Bonferroni correction: the coverages are fixed beforehand, and each
-end of an interval is Clopper and Pearson's exact one at a 20th of 5 %. The minimum confidence of a coverage depends on
-the confidences alone: it is just above the most confident question that the point leaves out. Given that confidence,
-the questions above it are independent draws, so the number of right answers is binomial, and the bound is exact.
+A minimum confidence that is chosen because these questions favour it promises too much: on other questions the
+accuracy is lower. So each point's interval holds for all points at once, and any of them may be chosen afterwards, by
+any rule. This is *learn then test* (arXiv 2110.01052) with a Bonferroni correction: the coverages are fixed
+beforehand, and each end of an interval is Clopper and Pearson's exact one at a 20th of 5 %. The minimum confidence of
+a coverage depends on the confidences alone: it is just above the most confident question that the point leaves out.
+Given that confidence, the questions above it are independent draws, so the number of right answers is binomial, and
+the bound is exact.
 
 *Selection with guaranteed risk* (arXiv 1705.08500) needs a correction for about 8 points instead of 20. It was not
 taken, because its binary search looks at the right answers to choose the next point, which the correction leaves out,
-and because it gives one minimum confidence for one wished accuracy. Tests in a fixed sequence, from the greatest
+and because it gives one minimum confidence for one target accuracy. Tests in a fixed sequence, from the greatest
 confidence down, need no correction, but a single wrong answer among the first thirty ends them.
 """
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Discordant(BaseModel):
-    """A question that only one of two results has right. Letters: the correct one and the chosen ones; null: none."""
+    """A question that only one of two results has right: the correct letter and the chosen ones; null: unanswered."""
 
     id: str
     answer: str

@@ -115,7 +115,7 @@ class CoveragePoint(BaseModel):
 
 
 class Threshold(BaseModel):
-    """The point of greatest coverage with an interval above the wished accuracy; null if no point has one."""
+    """The point of greatest coverage with an interval above the target accuracy; null if no point has one."""
 
     target_accuracy: float
     point: CoveragePoint | None

@@ -94,9 +94,9 @@ def _scores(figures: Figures) -> dict[str, str]:
 
 
 def _thresholds(figures: Figures) -> Table:
-    """Return the minimum confidence for each wished accuracy."""
+    """Return the minimum confidence for each target accuracy."""
     table = Table(title="Minimum confidence that reaches an accuracy", title_justify="left")
-    for column in ("wished accuracy", "minimum confidence", "answered", "right of these", "95 % interval"):
+    for column in ("target accuracy", "minimum confidence", "answered", "right of these", "95 % interval"):
         table.add_column(column, justify="right")
     for each in figures.thresholds:
         point = each.point

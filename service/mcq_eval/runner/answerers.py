@@ -48,9 +48,9 @@ class Pace:
 
 
 ALONE = Pace(chunk=16, requests=2)
-"""For an exam alone on the service: a batch is full while the last questions of a chunk are answered."""
+"""For an exam that has the service to itself: a second request keeps the engine busy while the first one ends."""
 BESIDE_USERS = Pace(chunk=8, requests=1)
-"""For a shard in a Job: users wait behind a few questions, and not behind a full queue."""
+"""For a shard in a Job: users wait behind a few of its questions, and not behind a full queue."""
 _SCORED_AT_ONCE = 8
 
 

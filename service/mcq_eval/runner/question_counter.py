@@ -1,4 +1,4 @@
-"""Show how many questions are done, on standard error."""
+"""Show on standard error how many questions are finished."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINE_SECONDS = 10.0
 
 @contextmanager
 def count_progress(title: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None]]:
-    """Yield a function that counts done questions; show a bar on a terminal, else a line every ten seconds."""
+    """Yield a function that counts finished questions; show a bar on a terminal, else a line every ten seconds."""
     if not stream.isatty():
         yield _lines(title, total, stream)
         return

@@ -146,7 +146,7 @@ async def calibrate(
     questions = [each for each in spec.questions if isinstance(each, ExamQuestion)]
     if not questions:
         raise ExamUnreadable(
-            "A calibration needs multiple-choice questions: typed ones are asked in both orders."
+            "A calibration needs multiple-choice questions. Typed questions are asked in both orders instead."
         )
     with count_progress("scored", len(questions) * len(forms.answering), stream) as advance:
         scored = {

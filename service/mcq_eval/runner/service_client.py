@@ -74,7 +74,7 @@ class ServiceClient:
         try:
             return Service.model_validate_json(response.content).identity
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
 
     async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
@@ -84,7 +84,7 @@ class ServiceClient:
         try:
             results = Results.model_validate_json(response.content)
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
         if [each.index for each in results.results] != list(range(len(questions))):
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
@@ -98,7 +98,7 @@ class ServiceClient:
         try:
             decision = Decision.model_validate_json(response.content)
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
         match decision.answers[0]:
             case PredicateAnswer(probability=true):
                 probabilities = [true, 1 - true]
