@@ -25,7 +25,7 @@ MAX_QUESTIONS = 256
 Content = Text | dict[str, Any] | list[Any]
 """A text, or JSON that the model reads as text."""
 _Name = Annotated[str, StringConstraints(max_length=256)]
-_ChoiceName = Annotated[_Name, AfterValidator(not_blank)]
+_GivenName = Annotated[_Name, AfterValidator(not_blank)]
 
 
 def plain_text(content: Content | None) -> str:
@@ -80,9 +80,7 @@ class ChoiceQuestion(_Question):
     """A choice among named options."""
 
     type: Literal["choice"]
-    criteria: dict[Annotated[_Name, AfterValidator(not_blank)], Content | None] = Field(
-        min_length=1, max_length=MAX_CHOICES
-    )
+    criteria: dict[_GivenName, Content | None] = Field(min_length=1, max_length=MAX_CHOICES)
 
     @property
     def text(self) -> str:
