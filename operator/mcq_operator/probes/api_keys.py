@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey
-from mcq_operator.api.observed import KeyCount, is_ready
+from mcq_operator.api.observed import KeyCount
 
 from . import ProbeClient, ProbeError, replica_url
-from .prober import Probe, Prober
+from .prober import Probe, Prober, may_be_asked
 
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
@@ -67,7 +67,7 @@ class APIKeyProber(Prober[KeyCount | None]):
 
     def count(self, solver: MCQSolver, pods: Iterable[Manifest]) -> KeyCount | None:
         """Return the last answer of the solver's ready replicas; None without keys, or before an answer."""
-        ready = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods if _may_be_asked(pod)}
+        ready = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods if may_be_asked(pod)}
         if solver.spec.auth.api_keys_secret_ref is None or not ready:
             self.forget(solver.key)
             return None
@@ -99,7 +99,3 @@ class APIKeyProber(Prober[KeyCount | None]):
         """Keep counts; a replica that gives none changes nothing."""
         if answer is not None:
             super()._take(key, probe, answer)
-
-
-def _may_be_asked(pod: Manifest) -> bool:
-    return is_ready(pod) and "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
-from mcq_operator.api import SolverKey
+from mcq_operator.api import Manifest, SolverKey
+from mcq_operator.api.observed import is_ready
 
 logger = logging.getLogger(__name__)
 
@@ -117,3 +118,8 @@ class Prober(Generic[Answer]):
         if answer != probe.answer:
             probe.answer = answer
             self._requeue(key)
+
+
+def may_be_asked(pod: Manifest) -> bool:
+    """Return whether the Pod is ready, has an address and is not being deleted."""
+    return is_ready(pod) and "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]

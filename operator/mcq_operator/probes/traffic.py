@@ -12,11 +12,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
-from mcq_operator.api.observed import is_ready
 from mcq_operator.api.status import ModeTraffic, Traffic
 
 from . import ProbeClient, ProbeError, replica_url
-from .prober import Probe, Prober
+from .prober import Probe, Prober, may_be_asked
 
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
@@ -64,7 +63,7 @@ class TrafficProber(Prober[Traffic | None]):
 
         None before the first answer, and zeros if no replica is ready or one gives no counts.
         """
-        ready = {pod["metadata"]["uid"]: pod["status"]["podIP"] for pod in pods if _may_be_asked(pod)}
+        ready = {pod["metadata"]["uid"]: pod["status"]["podIP"] for pod in pods if may_be_asked(pod)}
         if not ready:
             self.forget(solver.key)
             return Traffic()
@@ -117,7 +116,3 @@ def total(replicas: Iterable[ReplicaTraffic]) -> Traffic:
 
 def _count(outcomes: Mapping[str, int], chosen: Iterable[str]) -> int:
     return sum(outcomes.get(outcome, 0) for outcome in chosen)
-
-
-def _may_be_asked(pod: Manifest) -> bool:
-    return is_ready(pod) and "podIP" in pod["status"] and "deletionTimestamp" not in pod["metadata"]
