@@ -16,7 +16,7 @@ from mcq_eval.errors import NothingToFit
 from mcq_eval.metrics import calibration_error, outcomes
 from mcq_eval.metrics.outcomes import Outcome
 from mcq_service.mcq.calibration import ChoicesCalibration
-from mcq_service.mcq.decision import rotations, softmax
+from mcq_service.mcq.probabilities import rotations, softmax
 from mcq_service.prompts import CHATML
 
 PRIOR = {"A": 0.1, "B": 0.6, "C": 0.1, "D": 0.2}

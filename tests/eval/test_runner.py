@@ -20,7 +20,7 @@ from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokens
 from mcq_service.mcq import LabelScores
-from mcq_service.mcq.decision import rotations
+from mcq_service.mcq.probabilities import rotations
 from mcq_service.prompts import CHATML, Form
 
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from mcq_eval.metrics.outcomes import quantile
 from mcq_service.mcq.calibration import ChoicesCalibration, SecondOrder, second_order
-from mcq_service.mcq.decision import mean_by_choice, mean_over_rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, mean_over_rotations, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from mcq_eval.calibration_fit.scored_question import group_by_choices
 from mcq_eval.errors import NothingToFit
 from mcq_eval.metrics.outcomes import Outcome, negative_log_likelihood
 from mcq_service.mcq.calibration import Calibration
-from mcq_service.mcq.decision import mean_over_rotations, softmax
+from mcq_service.mcq.probabilities import mean_over_rotations, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

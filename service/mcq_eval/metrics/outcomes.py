@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from mcq_service.mcq.decision import expected_level
+from mcq_service.mcq.probabilities import expected_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

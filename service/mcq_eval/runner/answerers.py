@@ -16,7 +16,7 @@ from mcq_service.api.decisions.schemas import DecisionRequest
 from mcq_service.api.error_mapping import EXPECTED, as_problem
 from mcq_service.api.mcq.answer_schemas import Result, Results
 from mcq_service.mcq import TypedQuestion
-from mcq_service.mcq.decision import rotations
+from mcq_service.mcq.probabilities import rotations
 from mcq_service.runtime import builder
 from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry import Metrics, Tracing

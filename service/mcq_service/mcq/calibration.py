@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcq_service.mcq.decision import mean_by_choice, rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, rotations, softmax
 from mcq_service.model_store import Precision
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.mcq.calibration import second_order
-from mcq_service.mcq.decision import mean_over_rotations, rotations, softmax
+from mcq_service.mcq.probabilities import mean_over_rotations, rotations, softmax
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:

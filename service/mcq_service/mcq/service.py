@@ -15,8 +15,8 @@ from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
 from mcq_service.engine import PromptTooLong, TooManyChoices
 from mcq_service.mcq.cascade import Cascade
-from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.judging_session import JudgingSession
+from mcq_service.mcq.probabilities import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
 from mcq_service.prompts import CHATML, Openings, render
 from mcq_service.runtime.task_group import emitted

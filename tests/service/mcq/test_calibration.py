@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder, second_order
-from mcq_service.mcq.decision import rotations
+from mcq_service.mcq.probabilities import rotations
 
 PRIOR = {"A": 0.1, "B": 0.6, "C": 0.2, "D": 0.1}
 

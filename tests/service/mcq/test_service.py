@@ -14,7 +14,8 @@ from mcq_service.api.mcq.answer_schemas import Answer
 from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.engine import EngineFailed
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
-from mcq_service.mcq.decision import decide, mean_over_rotations, rotations, softmax
+from mcq_service.mcq.decision import decide
+from mcq_service.mcq.probabilities import mean_over_rotations, rotations, softmax
 from mcq_service.prompts import CHATML, Prompt, plain_form
 
 Events = list[tuple[str, dict[str, Any]]]

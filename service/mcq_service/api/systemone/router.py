@@ -24,7 +24,7 @@ from mcq_service.api.systemone.schemas import (
     Usage,
 )
 from mcq_service.mcq import TypedQuestion
-from mcq_service.mcq.decision import certainty, expected_level
+from mcq_service.mcq.probabilities import certainty, expected_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
