@@ -18,22 +18,25 @@ quietly cosign verify-blob "$@" --bundle "$folder/SHA256SUMS.sigstore.json" "$fo
 (cd "$folder" && quietly sha256sum --check --strict SHA256SUMS)
 echo "ok  $folder: $(wc -l <"$folder/SHA256SUMS") files"
 
+# Run a subcommand of cosign on an image or a chart in a registry.
+of_registry() {
+  subcommand=$1 artifact=$2
+  shift 2
+  case $artifact in localhost:* | 127.0.0.1:*) set -- "$@" --allow-http-registry ;; esac
+  quietly cosign "$subcommand" "$@" "$artifact"
+}
+
 images=$(grep -oE '[^" ]+@sha256:[0-9a-f]{64}' "$folder/images.json") || {
   echo "FAILED: $folder/images.json names no image" >&2
   exit 1
 }
-for image in $images $(cat "$folder/chart.txt"); do
-  case $image in localhost:* | 127.0.0.1:*) http=--allow-http-registry ;; *) http= ;; esac
-  # shellcheck disable=SC2086 # one option or none
-  quietly cosign verify "$@" $http "$image"
-  case $image in
-    */charts/*) echo "ok  $image: signature" ;;
-    *)
-      for statement in cyclonedx slsaprovenance1; do
-        # shellcheck disable=SC2086
-        quietly cosign verify-attestation "$@" $http --type "$statement" "$image"
-      done
-      echo "ok  $image: signature, SBOM, provenance"
-      ;;
-  esac
+for image in $images; do
+  of_registry verify "$image" "$@"
+  of_registry verify-attestation "$image" "$@" --type cyclonedx
+  of_registry verify-attestation "$image" "$@" --type slsaprovenance1
+  echo "ok  $image: signature, SBOM, provenance"
 done
+
+chart=$(cat "$folder/chart.txt")
+of_registry verify "$chart" "$@"
+echo "ok  $chart: signature"
