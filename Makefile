@@ -127,7 +127,7 @@ installer: .venv/.ready ## write all manifests as one file, with the pushed imag
 chart: .venv/.ready ## write the Helm chart with the pushed images: dist/chart
 	@$(PYTHON) -m delivery chart
 
-release: .venv/.ready ## build, push and tag a release: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
+release: .venv/.ready ## build, push, sign and tag a release: VERSION=x.y.z REGISTRY=HOST/PATH COSIGN_KEY=FILE; files in dist/x.y.z
 	@$(PYTHON) -m delivery.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster

@@ -81,6 +81,10 @@ def early_start() -> Iterator[None]:
     ]
     try:
         yield
+    except BaseException:
+        for process in started:
+            process.terminate()
+        raise
     finally:
         for process in started:
             process.wait()
