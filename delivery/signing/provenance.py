@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 BUILD_TYPE = "https://mcq-operator.dev/build/make/v1"
 BY_HAND = "https://mcq-operator.dev/build/by-hand"
 """The builder of a build outside Jenkins."""
+_SERVICE = ("service/requirements.lock", "service/requirements-build.lock")
 LOCKS: Mapping[str, tuple[str, ...]] = {
     "operator": ("operator/requirements.lock",),
-    "service": ("service/requirements.lock", "service/requirements-build.lock"),
+    "service": _SERVICE,
     "service-torch": (
-        "service/requirements.lock",
-        "service/requirements-build.lock",
+        *_SERVICE,
         "service/requirements-torch.lock",
         "service/requirements-transformers.lock",
     ),

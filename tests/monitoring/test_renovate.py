@@ -52,8 +52,11 @@ def test_every_lock_file_is_covered() -> None:
 
 
 def test_images_in_programs_are_found() -> None:
-    images = {f"{each['depName']}:{each['currentValue']}" for each in found(CONFIG["customManagers"][0])}
-    assert images == {*programs.PROGRAMS, base.PUBLIC.partition("@")[0], KUBE_ROUTER}
+    matches = found(CONFIG["customManagers"][0])
+    images = {f"{each['depName']}:{each['currentValue']}" for each in matches}
+    public, _, digest = base.PUBLIC.partition("@")
+    assert images == {*programs.PROGRAMS, public, KUBE_ROUTER}
+    assert digest in {each["currentDigest"] for each in matches}
 
 
 def test_versions_of_prometheus_operators_resources_are_found_with_their_images() -> None:
