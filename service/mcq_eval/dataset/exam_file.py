@@ -133,6 +133,10 @@ def read_exams(paths: Sequence[Path]) -> Exam:
     return exam
 
 
+class _NotJSON(ExamUnreadable):
+    """A text is not JSON."""
+
+
 def read_text(path: Path) -> str:
     """Return a file's text with its line ends, but without byte-order marks. Raises ExamUnreadable."""
     try:
@@ -158,6 +162,8 @@ def json_value(text: str, *, place: str) -> Any:
     """Parse a JSON text. Raises ExamUnreadable, also for a repeated key, which would lose a value."""
     try:
         return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise _NotJSON(f"{place}: this is not JSON: {error}.") from error
     except (ValueError, RecursionError) as error:
         raise ExamUnreadable(f"{place}: {error}") from error
 
@@ -172,7 +178,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> None:
-    for place, value in json_lines(path, text):
+    for place, value in _json_objects(path, text):
         try:
             question = _parse_line(value)
         except NotAskable as error:
@@ -190,9 +196,21 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> No
             exam.questions.append(replace(question, exam=path.name))
 
 
-def _parse_line(value: object) -> AnyExamQuestion:
+def _json_objects(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        for place, value in json_lines(path, text):
+            if not isinstance(value, dict):
+                raise _NotJSON(f"{place}: this is not a JSON object.")
+            yield place, value
+    except _NotJSON as error:
+        raise ExamUnreadable(
+            f"{error} An exam has one JSON object in each line; `python -m mcq_service exam import` converts others."
+        ) from error
+
+
+def _parse_line(value: dict[str, Any]) -> AnyExamQuestion:
     """Parse a line's object. Raises ValueError or NotAskable."""
-    if not isinstance(value, dict) or "type" not in value:
+    if "type" not in value:
         return parse_question(value)
     row = parse_typed(value)
     return TypedExamQuestion(
