@@ -22,7 +22,7 @@ from delivery.push import push
 from delivery.pushed_images import RECORD, read_images
 from delivery.rollback import rollback
 from delivery.scan import scan
-from delivery.settings import Settings
+from delivery.settings import Key, Settings
 from delivery.signing.sign import PUBLIC_KEY, sign
 from delivery.verify import Verification
 
@@ -45,7 +45,8 @@ def _push(settings: Settings, progress: Progress) -> None:
 
 def _sign(settings: Settings, progress: Progress) -> None:
     sign(settings, read_images(), progress)
-    print(f"the public key is kept in {PUBLIC_KEY}")
+    if isinstance(settings.signer, Key):
+        print(f"the public key is in {PUBLIC_KEY}")
 
 
 def _install(settings: Settings, progress: Progress) -> None:
@@ -59,7 +60,7 @@ def _verify(settings: Settings, progress: Progress) -> None:
     kubectl = _kubectl(progress)
     solvers = _solvers(settings, kubectl)
     check = Verification(
-        kubectl, read_images(), solvers, settings.ingress_url, settings.api_key, settings.patience
+        kubectl, read_images(), solvers, settings.ingress_url, settings.api_key, settings.verify_seconds
     )
     check.run(progress, monitoring=settings.monitoring)
 

@@ -1,4 +1,4 @@
-"""The Helm chart of charts/mcq-operator, with the pushed images as default values: dist/chart, packaged and pushed.
+"""Writes the Helm chart to dist/chart with the pushed images as default values, packages it and pushes it.
 
 Registries keep charts like images. The chart's own path, REGISTRY/charts/mcq-operator, keeps its versions apart from
 the tags of the operator's image, REGISTRY/mcq-operator.
@@ -30,7 +30,7 @@ CHART = DIST / "chart"
 
 
 def write_chart(images: Images | None, folder: Path = CHART) -> Path:
-    """Write the chart. Its default images are `images`, or those of the source."""
+    """Write the chart. Its default images are `images`; without them, those of charts/mcq-operator stay."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder)
     values = folder / "values.yaml"

@@ -26,7 +26,7 @@ def check_parameters(settings: Settings) -> list[str]:
         f"ENVIRONMENT={settings.overlay.name}",
         f"SOLVER={settings.solver} ({', '.join(names)})",
         f"MONITORING={int(settings.monitoring)}",
-        f"OSV_DATABASE={settings.vulnerabilities or 'none: Scan scans nothing'}",
+        f"OSV_DATABASE={settings.osv_database or 'none: Scan scans nothing'}",
         f"SCAN_REQUIRED={int(settings.scan_required)}",
-        f"VERIFY_SECONDS={settings.patience:g}",
+        f"VERIFY_SECONDS={settings.verify_seconds:g}",
     ]

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 PURL = re.compile(r"pkg:(pypi|deb/debian)/([^@?]+)@([^?]+)(?:\?(.*))?")
-NOTHING = "OSV_DATABASE is not set: no database, nothing was scanned."
+NOTHING = "OSV_DATABASE is not set, so nothing was scanned."
 SECONDS = 60.0
 
 
 @dataclass(frozen=True, order=True)
 class Package:
-    """A package by the names of OSV: Debian's are source packages."""
+    """A package as OSV names it; a Debian package has the name of its source package."""
 
     ecosystem: str
     name: str
@@ -46,7 +46,10 @@ class Package:
 
     @classmethod
     def of(cls, purl: str) -> Package | None:
-        """Return the package of a package URL; None for other kinds than Debian's and Python's."""
+        """Return the package of a package URL; None if OSV can't match it.
+
+        OSV matches Python's packages, and Debian's if the URL names the release.
+        """
         match = PURL.fullmatch(purl)
         if not match:
             return None
@@ -149,10 +152,10 @@ class Folder:
 
 def scan(settings: Settings, sboms: list[Path]) -> list[str]:
     """Return a report. Raises ScanError for findings with a fix; SettingError or ScanError for a missing database."""
-    address = settings.vulnerabilities
+    address = settings.osv_database
     if not address:
         if settings.scan_required:
-            message = f"{NOTHING} SCAN_REQUIRED demands it."
+            message = f"{NOTHING} SCAN_REQUIRED makes that an error: set OSV_DATABASE."
             raise ScanError(message)
         return [NOTHING]
     database = Server(address) if "://" in address else Folder(Path(address))
@@ -160,7 +163,9 @@ def scan(settings: Settings, sboms: list[Path]) -> list[str]:
     packages = {package for package in map(Package.of, purls) if package}
     others = sum(Package.of(purl) is None for purl in set(purls))
     found = findings(database, packages)
-    report = [f"{len(packages)} packages of {len(sboms)} images scanned, {others} of other kinds not."]
+    report = [
+        f"Scanned {len(packages)} packages of {len(sboms)} images; skipped {others} that OSV can't match."
+    ]
     report += [f"  ignored: {each}" for each in found if each.id in settings.scan_ignored]
     open_findings = [each for each in found if each.id not in settings.scan_ignored]
     report += [f"  {each}" for each in open_findings if not each.fixed]
@@ -203,7 +208,10 @@ def _affects(entry: dict[str, Any], package: Package) -> bool:
 
 
 def _in_range(events: list[dict[str, str]], package: Package) -> bool:
-    """Return whether the version lies in a range: the last event below it decides. True if they don't compare."""
+    """Return whether the version lies in a range: the last event below it decides.
+
+    True if the versions can't be compared.
+    """
     limits = [(kind, limit) for event in events for kind, limit in event.items()]
     try:
         version = version_key(package.ecosystem, package.version)
@@ -218,12 +226,15 @@ def _in_range(events: list[dict[str, str]], package: Package) -> bool:
 
 
 def _ranges(entry: dict[str, Any]) -> Iterator[list[dict[str, str]]]:
-    """Yield the events of the ranges in the ecosystem's own order of versions; not of git's commits."""
+    """Yield the events of each range of versions; skip ranges of git commits."""
     yield from (each["events"] for each in entry.get("ranges", []) if each["type"] != "GIT")
 
 
 def _fixed(record: Record, package: Package) -> str | None:
-    """Return the lowest fixed version above the package's; None if there is none, or if they don't compare."""
+    """Return the lowest fixed version above the package's.
+
+    None if there is none, or if the versions can't be compared.
+    """
     limits = [
         event["fixed"]
         for entry in record.get("affected", [])
@@ -255,7 +266,10 @@ def _debian_key(version: str) -> tuple[Any, ...]:
 
 
 def _debian_part(text: str) -> list[tuple[list[int], int]]:
-    """Return alternating words and numbers. In a word `~` sorts before its end, and letters before the rest."""
+    """Return the alternating non-digit and digit parts.
+
+    In a non-digit part, `~` sorts before the end of the part, and letters sort before other characters.
+    """
     return [
         (
             [-1 if each == "~" else ord(each) + (0 if each.isalpha() else 256) for each in word] + [0],

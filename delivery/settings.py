@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OVERLAYS = ROOT / "config/overlays"
 SAMPLED = ("", "dev")
 """The environments that get a sample solver if SOLVER is empty."""
-TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+TAG_PATTERN = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,17 @@ class Settings:
 
     @property
     def signer(self) -> Key | Identity:
-        """Who signs: the identity of SIGSTORE_ID_TOKEN, else the key COSIGN_KEY. Raises SettingError without both."""
+        """Who signs: the identity of SIGSTORE_ID_TOKEN, else the key COSIGN_KEY.
+
+        Raises SettingError if neither is set.
+        """
         if token := self._text("SIGSTORE_ID_TOKEN"):
             return Identity(_issuer(token))
         if key := self._text("COSIGN_KEY"):
             return Key(key)
         raise SettingError(
-            "Set COSIGN_KEY to the private key, a file as `cosign generate-key-pair` makes it or a KMS address,"
-            " or SIGSTORE_ID_TOKEN to the token of an identity."
+            "Set COSIGN_KEY to a private key (a file from `cosign generate-key-pair`, or a KMS address),"
+            " or set SIGSTORE_ID_TOKEN to an identity's token."
         )
 
     @property
@@ -89,7 +92,7 @@ class Settings:
     def tag(self) -> str:
         """The tag of pushed images; by default the commit. Raises SettingError if a registry would refuse it."""
         tag = self._text("TAG") or revision(ROOT)[:12]
-        if not TAG.fullmatch(tag):
+        if not TAG_PATTERN.fullmatch(tag):
             message = f"TAG={tag} is not a tag: use letters, digits, '_', '.' and '-', at most 128."
             raise SettingError(message)
         return tag
@@ -100,7 +103,7 @@ class Settings:
         name = self._text("ENVIRONMENT")
         known = sorted(path.name for path in OVERLAYS.iterdir())
         if name and name not in known:
-            message = f"ENVIRONMENT={name} is unknown: {', '.join(known)}, or unset for config/default."
+            message = f"ENVIRONMENT={name} is unknown: use one of {', '.join(known)}; or unset it for config/default."
             raise SettingError(message)
         return OVERLAYS / name if name else DEFAULT
 
@@ -111,8 +114,11 @@ class Settings:
 
     @property
     def solver(self) -> Path:
-        """The file or kustomization of the MCQSolvers to apply; for development by default a sample, with monitoring
-        if enabled. Raises SettingError if it does not exist."""
+        """The file or kustomization of the MCQSolvers to apply.
+
+        Without SOLVER, an ENVIRONMENT of dev or none gets a sample; with MONITORING, the monitored one. Raises
+        SettingError if it does not exist.
+        """
         given, environment = self._text("SOLVER"), self._text("ENVIRONMENT")
         if not given and environment not in SAMPLED:
             message = f"Set SOLVER to a file with the MCQSolvers: ENVIRONMENT={environment} gets no sample."
@@ -124,7 +130,7 @@ class Settings:
         return path
 
     @property
-    def vulnerabilities(self) -> str:
+    def osv_database(self) -> str:
         """The OSV database for the scan, a URL or a folder; empty if there is none. Raises SettingError."""
         database = self._text("OSV_DATABASE")
         if database and not re.match(r"https?://", database) and not Path(database).is_dir():
@@ -148,7 +154,7 @@ class Settings:
         return self._text("INGRESS_URL") or None
 
     @property
-    def patience(self) -> float:
+    def verify_seconds(self) -> float:
         """The seconds that verify waits for an Ingress, a scrape or a trace."""
         text = self._text("VERIFY_SECONDS") or "180"
         try:

@@ -27,7 +27,7 @@ _WIDE = ["-mprefer-vector-width=512"]
 
 
 class Machine(NamedTuple):
-    """A processor architecture: its sources' folder, and the flags for the instruction set of each of them."""
+    """A processor architecture: the folder of its sources, and the compiler flags of each source."""
 
     folder: str
     instructions: dict[str, list[str]]

@@ -1,1 +1,1 @@
-"""The Jenkinsfile without Jenkins: a strict interpreter of the syntax it uses (jenkins/), and a job for it."""
+"""Runs the Jenkinsfile without Jenkins: jenkins/ interprets the syntax that it uses, `job` describes a job."""

@@ -1,4 +1,4 @@
-"""A job as configured in Jenkins, and its build by the interpreter in jenkins/."""
+"""Describes a Jenkins job, and runs its build with the interpreter in jenkins/."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Job:
     home: Path
     """The folder of its workspace and builds."""
     scm: dict[str, str]
-    """The repository, `url`, and the commit, `revision`."""
+    """`url` is the repository, `revision` the commit."""
     branch: str = "main"
     change_request: ChangeRequest | None = None
     parameters: dict[str, str | bool] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Job:
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     """By id: {kind: file, content}, {kind: string, secret} or {kind: usernamePassword, username, password}."""
     labels: tuple[str, ...] = ("mcq", "mcq-untrusted")
-    """The labels of the agent: one machine has both here."""
+    """The agent's labels. Here one machine has the labels of both kinds of agent."""
     approver: str | None = None
     """The user who approves each `input`; without one the build is aborted there."""
 
@@ -96,18 +96,22 @@ def run(job: Job, output: IO[str] | None = None) -> Build:
     install_packages(_missing, Progress())
     job.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:  # readable for this user only: it holds secrets
-        settings, place = Path(directory) / "job.json", Path(directory) / "build"
+        settings, directory_file = Path(directory) / "job.json", Path(directory) / "build"
         settings.write_text(json.dumps(job.settings()))
-        with subprocess.Popen(command(settings, place), stdin=subprocess.DEVNULL, stdout=output) as process:
+        with subprocess.Popen(
+            command(settings, directory_file), stdin=subprocess.DEVNULL, stdout=output
+        ) as process:
             try:
                 process.wait()
             except KeyboardInterrupt:
                 process.wait()  # it got the same signal, and aborts the build with its clean-up
-        return read_build(Path(place.read_text()))
+        return read_build(Path(directory_file.read_text()))
 
 
-def command(settings: Path, place: Path) -> list[str]:
-    """Return the command that runs a build of the job in a JSON file, and writes the build's directory to `place`.
+def command(settings: Path, directory_file: Path) -> list[str]:
+    """Return the command that runs a build of the job in the JSON file `settings`.
+
+    It writes the path of the build's directory to the file `directory_file`.
 
     SIGINT or SIGTERM aborts the build.
     """
@@ -115,7 +119,7 @@ def command(settings: Path, place: Path) -> list[str]:
     script = str(INTERPRETER / "run.groovy")
     # Skip the JVM's second compiler: start-up is most of a short build.
     java = ["java", "-XX:TieredStopAtLevel=1", "-cp", classpath]
-    return [*java, "groovy.ui.GroovyMain", script, str(settings), str(place)]
+    return [*java, "groovy.ui.GroovyMain", script, str(settings), str(directory_file)]
 
 
 def read_build(directory: Path) -> Build:

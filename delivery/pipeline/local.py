@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hack.cluster.providers import Provider
 
 # Excluded from the agent's environment: variables of this make or shell, and those that credentials replace.
-FOREIGN = (
+EXCLUDED_VARIABLES = (
     "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG", "VIRTUAL_ENV", "PYTHONPATH", "CLUSTER", "COVERAGE_FILE",
     "REPORTS",
 )  # fmt: skip
@@ -30,9 +30,9 @@ def local_job(
     cluster: Provider, name: str, home: Path, scm: dict[str, str], *,
     parameters: dict[str, str | bool], environment: dict[str, str], **settings: Any,
 ) -> Job:  # fmt: skip
-    """Return a job that delivers into the running cluster; `settings` are Job's and override the defaults here.
+    """Return a job that delivers into the running cluster; `settings` are other fields of Job.
 
-    Raises ProviderError for another cluster than kind: a team's own cluster has a Jenkins.
+    They override the defaults. Raises ProviderError for any cluster but kind: use Jenkins for your own cluster.
     """
     if not isinstance(cluster, KindCluster):
         raise ProviderError("`make pipeline` delivers into the local kind cluster: unset CLUSTER.")
@@ -44,7 +44,7 @@ def local_job(
         "mcq-cosign-key": {"kind": "file", "content": key},
         "mcq-cosign-password": {"kind": "string", "secret": password},
     }
-    agent = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+    agent = {key: value for key, value in os.environ.items() if key not in EXCLUDED_VARIABLES}
     path = os.pathsep.join([str(cluster.kubectl().parent), os.environ["PATH"]])
     return Job(
         name,

@@ -1,4 +1,4 @@
-"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: release the checked-out commit."""
+"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: commit the version, build and publish it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> int:
     # A release is for every environment: its installer is config/default.
     settings = Settings({**os.environ, "TAG": version, "ENVIRONMENT": ""})
     try:
-        # Raise early if one is not set.
+        # Raise early if a setting is missing or wrong.
         settings.registry  # noqa: B018
         settings.signer  # noqa: B018
         settings.release_store  # noqa: B018
@@ -35,7 +35,7 @@ def main() -> int:
     except (*FAILURES, ReleaseError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"{folder}\n`git push --follow-tags` publishes it.")
+    print(f"{folder}\n`git push --follow-tags` publishes the commit and the tag.")
     print(
         "Then run `python -m delivery.release.record` and commit the result: the next release's upgrade test needs it."
     )

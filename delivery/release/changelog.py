@@ -22,7 +22,7 @@ def section(text: str, version: str) -> str | None:
 
 
 def released(text: str, version: str, day: date) -> str:
-    """Return the changelog with the unreleased section under the version. Raises ReleaseError if it is empty."""
+    """Return the text with the unreleased entries under a heading for the version. Raises ReleaseError without any."""
     if not section(text, "Unreleased"):
         message = "CHANGELOG.md has nothing under [Unreleased]: a release needs an entry there."
         raise ReleaseError(message)

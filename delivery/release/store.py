@@ -1,4 +1,4 @@
-"""Copies a release's files to an object store, from where people download them."""
+"""Copies a release's files to an object store, for download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def upload(folder: Path, address: str) -> str:
     """Copy the folder's files to s3://BUCKET/PREFIX/<folder's name>, and return that address.
 
-    S3 takes credentials, region and endpoint from the usual AWS_* variables. A version that is there is never
+    S3 takes credentials, region and endpoint from the usual AWS_* variables. An existing version is never
     replaced. Raises ReleaseError.
     """
     parts = urlsplit(address)

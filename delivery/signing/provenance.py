@@ -1,4 +1,4 @@
-"""What a build was made from, as SLSA provenance v1: https://slsa.dev/spec/v1.1/provenance."""
+"""Describes the sources of a build as SLSA provenance v1: https://slsa.dev/spec/v1.1/provenance."""
 
 from __future__ import annotations
 

@@ -29,27 +29,28 @@ PROVENANCE = "slsaprovenance1"
 def sign(settings: Settings, images: Images, progress: Progress, *, public_key: Path = PUBLIC_KEY) -> None:
     """Sign every image, and every platform image of an index, and attest its SBOMs and its provenance.
 
-    Also write the public key. Raises SettingError, ToolError, ImageError, or RecordError without `make sbom`.
+    Also write the public key, if a key signs. Raises SettingError, ToolError, ImageError, CommandError, or RecordError
+    without `make sbom`.
     """
     missing = [str(path) for path in _sboms(images) if not path.exists()]
     if missing:
         message = f"{', '.join(missing)} do not exist: `make sbom` writes them."
         raise RecordError(message)
-    with signer(settings, images.operator, public_key, progress) as own:
+    with signer(settings, images.operator, public_key, progress) as cosigner:
         for program, image in images.references.items():
             with progress.step(f"sign {image}"):
-                sign_image(own, program, image, settings)
+                sign_image(cosigner, program, image, settings)
 
 
-def sign_image(own: Signer, program: str, image: str, settings: Settings) -> None:
+def sign_image(cosigner: Signer, program: str, image: str, settings: Settings) -> None:
     """Sign one pushed image and its statements. Raises CommandError or ImageError."""
-    own.image(image)
+    cosigner.image(image)
     for platform in target_platforms():
-        own.attest(image, SBOM, sbom_path(program, platform))
+        cosigner.attest(image, SBOM, sbom_path(program, platform))
     with tempfile.TemporaryDirectory() as directory:
         statement = Path(directory) / "provenance.json"
         statement.write_text(json.dumps(provenance(program, settings.environment)))
-        own.attest(image, PROVENANCE, statement)
+        cosigner.attest(image, PROVENANCE, statement)
 
 
 def _sboms(images: Images) -> list[Path]:

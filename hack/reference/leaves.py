@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from mcq_operator.api.crd import SOLVER_DEFINITION, Definition, crd
 
 if TYPE_CHECKING:
@@ -13,16 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leaf:
-    """One field: its path (`[]` stands for each item of a list) and its schema."""
+    """One field: its path (`[]` stands for each item of a list), its schema, and its parent's description."""
 
     path: str
     schema: dict[str, Any]
+    parent: str = ""
 
     @property
     def type(self) -> str:
         """The type of the values, in words."""
         if "enum" in self.schema:
-            return ", ".join(map(str, self.schema["enum"]))
+            return ", ".join(map(shown, self.schema["enum"]))
         if self.schema.get("x-kubernetes-int-or-string"):
             return "integer or string"
         if self.schema["type"] == "array":
@@ -37,18 +40,27 @@ def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
     return list(_walk(version["schema"]["openAPIV3Schema"]["properties"]["spec"], ""))
 
 
-def _walk(schema: dict[str, Any], path: str) -> Iterator[Leaf]:
+def _walk(schema: dict[str, Any], path: str, parent: str = "") -> Iterator[Leaf]:
     items = schema.get("items", {})
     if items.get("x-kubernetes-preserve-unknown-fields"):
-        yield Leaf(path, schema)  # Kubernetes checks the objects in it
+        yield Leaf(path, schema, parent)  # Kubernetes checks the objects in it
         return
     fields = schema.get("properties") or items.get("properties")
     if fields is None:
-        yield Leaf(path, schema)
+        yield Leaf(path, schema, parent)
         return
     prefix = path + ("[]" if items else "") + ("." if path else "")
     for name, field in fields.items():
-        yield from _walk(field, prefix + name)
+        yield from _walk(field, prefix + name, str(schema.get("description", "")))
+
+
+def shown(value: object) -> str:
+    """Return a value as YAML writes it on one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )
 
 
 def nested(path: str, value: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hack.reference.examples import EXAMPLES, OPERATOR_ONLY, TOGETHER
-from hack.reference.leaves import Leaf, leaves, merged, nested
+from hack.reference.leaves import Leaf, leaves, merged, nested, shown
 from mcq_operator import desired
 from mcq_operator.api import Manifest, MCQSolver, ObjectRef
 from mcq_operator.api.crd import EXAM_DEFINITION, POLICY_DEFINITION, Definition
@@ -23,6 +23,9 @@ This page lists every field of an MCQSolver's `spec`: its meaning, and what it c
 The API server refuses an invalid value, with a message that says what to write instead. The solver's conditions report
 problems that only the cluster can know, such as a missing StorageClass. `python -m mcq_operator check FILE` prints the
 objects for a file, without a cluster.
+
+The last column names the objects and fields that change when the field gets an example value; a name may come from
+that example.
 
 | field | values (default) | meaning | changes |
 |---|---|---|---|
@@ -96,16 +99,14 @@ def _row(leaf: Leaf) -> str:
 
 
 def _field(leaf: Leaf) -> str:
-    default = f" ({_shown(leaf.schema['default'])})" if "default" in leaf.schema else ""
+    default = f" (`{shown(leaf.schema['default'])}`)" if "default" in leaf.schema else ""
     return f"`{leaf.path}` | {leaf.type}{default}"
 
 
 def _meaning(leaf: Leaf) -> str:
-    return str(leaf.schema.get("description", "")).replace("|", "\\|")
-
-
-def _shown(value: object) -> str:
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    # "The Secret's name." alone does not say what the Secret is for.
+    purpose = f"{leaf.parent} " if leaf.path.endswith("Ref.name") else ""
+    return f"{purpose}{leaf.schema.get('description', '')}".replace("|", "\\|")
 
 
 def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:

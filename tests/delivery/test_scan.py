@@ -50,7 +50,7 @@ def test_packages_of_debian_and_python_with_a_fixed_vulnerability_fail(tmp_path:
     with pytest.raises(ScanError) as failed:
         report(sbom(tmp_path, LIBC, STARLETTE, "pkg:generic/python@3.11.2"))
     assert str(failed.value).splitlines() == [
-        "2 packages of 1 images scanned, 1 of other kinds not.",
+        "Scanned 2 packages of 1 images; skipped 1 that OSV can't match.",
         "Vulnerabilities that a newer version fixes:",
         "  DSA-5514-1 in glibc 2.36-9 (Debian:12), fixed in 2.36-9+deb12u3",
         "  PYSEC-2023-83 in starlette 0.26.0.post1 (PyPI), fixed in 0.27.0",
@@ -59,7 +59,7 @@ def test_packages_of_debian_and_python_with_a_fixed_vulnerability_fail(tmp_path:
 
 def test_patched_packages_pass(tmp_path: Path) -> None:
     assert report(sbom(tmp_path, PATCHED_LIBC, "pkg:pypi/starlette@0.27.0", "pkg:pypi/starlette@0.13.4")) == [
-        "3 packages of 1 images scanned, 0 of other kinds not.",
+        "Scanned 3 packages of 1 images; skipped 0 that OSV can't match.",
         "No vulnerability that a newer version fixes.",
     ]
 

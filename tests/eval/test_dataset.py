@@ -113,7 +113,10 @@ def test_a_written_answer_is_read_as_the_same_choice(texts: list[str], data: st.
     ("row", "reason"),
     [
         ("{", "Expecting property name"),
-        ("id,question,A,B,answer", "not JSON: Expecting value: line 1 column 1 (char 0). An exam has one JSON object"),
+        (
+            "id,question,A,B,answer",
+            "not JSON: Expecting value: line 1 column 1 (char 0). An exam has one JSON object",
+        ),
         ("[]", "not a JSON object. An exam has one JSON object in each line"),
         ({**FRUIT, "answer": "D"}, '"D" is none of the letters A, B, C'),
         ({**FRUIT, "answer": 3}, "3 is not a position among 3 choices"),

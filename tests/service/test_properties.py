@@ -18,7 +18,7 @@ from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import CHATML, Form, render
 from mcq_service.yaml_output import Line, Parsed, document, parse
 from mcq_service.yaml_output.document import quoted
-from mcq_service.yaml_output.line import MAX_CHARACTERS
+from mcq_service.yaml_output.line import MAX_LINE_CHARACTERS
 
 bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]
@@ -61,9 +61,9 @@ def test_any_text_survives_quoting(text: str) -> None:
 
 @bounded
 @given(st.lists(written))
-@example(["x" * MAX_CHARACTERS, '"', "x"])
-@example(["\\" * (MAX_CHARACTERS + 1), "\\"])
-@example(['"' * (MAX_CHARACTERS + 1)])
+@example(["x" * MAX_LINE_CHARACTERS, '"', "x"])
+@example(["\\" * (MAX_LINE_CHARACTERS + 1), "\\"])
+@example(['"' * (MAX_LINE_CHARACTERS + 1)])
 def test_any_output_makes_one_line(pieces: list[str]) -> None:
     """The line is bounded and cut at its end; text shown early is its beginning, and the YAML closes."""
     line, shown = Line(), []
@@ -73,7 +73,7 @@ def test_any_output_makes_one_line(pieces: list[str]) -> None:
         assert piece.startswith(taken)
         assert not (closed and taken)
         shown.append(line.settled)
-    assert len(line.text) <= 2 * MAX_CHARACTERS
+    assert len(line.text) <= 2 * MAX_LINE_CHARACTERS
     assert len(line.text.splitlines()) <= 1
     assert all(line.text.startswith(settled) for settled in shown)
     assert parse(document("A", line.text), "A") == Parsed("A", line.text)

@@ -72,14 +72,14 @@ class Pass(Model):
     """Limits for the result. A limit passes, fails, or is inconclusive if there are too few questions."""
 
     min_accuracy: Fraction | None = None
-    """The least accuracy. The low end of the one-sided 95 % interval must not be below it. A question without an
-    answer counts as wrong; if more than 5 % have no answer, every limit fails."""
+    """The lowest accuracy that passes. The low end of the one-sided 95 % interval must not be below it. A question
+    without an answer counts as wrong; if more than 5 % have no answer, the exam fails."""
     max_calibration_error: Fraction | None = None
-    """The greatest expected calibration error."""
+    """The largest expected calibration error that passes."""
     max_regression: Fraction | None = None
-    """The greatest loss of accuracy against the baseline's result. It passes if the high end of Tango's interval
-    (one-sided 95 %) is within the limit, and fails if the low end is beyond it. A question without an answer counts
-    as wrong."""
+    """The largest allowed loss of accuracy against the baseline's result. It passes if the high end of Tango's
+    interval (one-sided 95 %) is within the limit, and fails if the low end is beyond it. A question without an answer
+    counts as wrong."""
     max_p95_seconds: float | None = Field(None, gt=0)
     """The longest time in which 95 % of the answers must arrive, in seconds."""
 

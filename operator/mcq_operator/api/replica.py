@@ -263,9 +263,9 @@ class Answering(Model):
     min_confidence: Fraction = 0
     """A replica abstains, with null as its answer, if the most probable choice is less probable than this."""
     target_accuracy: Fraction | None = None
-    """The least share of right answers among the questions that a replica does not abstain from. The operator sets the
-    minimum confidence from the last proven exam of the current replicas. Before the first one, replicas abstain from
-    every question."""
+    """The lowest share of right answers among the questions that a replica does not abstain from. The operator sets
+    the minimum confidence from the last proven exam of the current replicas. Before the first one, replicas abstain
+    from every question."""
     escalate_to: Escalation | None = None
     """Another solver, such as one with a larger model: a replica asks it instead of abstaining. The minimum confidence
     holds for its answer too. Questions of exams, which measure this solver's own model, and of /v1/decisions and

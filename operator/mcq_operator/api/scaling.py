@@ -30,7 +30,8 @@ class Disruption(Model):
         ]
         | None
     ) = None
-    """Replicas that stay during a drain; left out, drains take one replica at a time."""
+    """Replicas that stay during a drain; left out, drains take one replica at a time, or all if they share a volume
+    that one node mounts."""
 
 
 class Autoscaling(Model):
@@ -63,9 +64,9 @@ class Autoscaling(Model):
     """HPA: a HorizontalPodAutoscaler on the Pods' metric mcq_queue_depth; it needs an adapter that serves the custom
     metrics API. KEDA: a ScaledObject that queries Prometheus for the same metric."""
     min_replicas: int = Field(1, ge=1, le=1000)
-    """The fewest replicas."""
+    """The smallest number of replicas."""
     max_replicas: int = Field(10, ge=1, le=1000)
-    """The most replicas."""
+    """The largest number of replicas."""
     target_queue_depth: int = Field(4, ge=1, le=10_000)
     """Waiting requests per replica; the autoscaler adds replicas above this."""
     scale_down_seconds: int = Field(300, ge=0, le=3600)
@@ -93,12 +94,12 @@ class Watch(Model):
     seconds: int = Field(600, ge=60, le=86_400)
     """How long to watch, in seconds, from the end of the roll-out."""
     max_error_increase: Fraction = 0.02
-    """The greatest increase of the share of valid questions without an answer."""
+    """The largest allowed increase of the share of valid questions without an answer."""
     max_abstention_increase: Fraction = 0.1
-    """The greatest increase of the share of abstentions."""
+    """The largest allowed increase of the share of abstentions."""
     max_slowdown: float = Field(1.5, ge=1)
-    """The greatest mean time of an answer, as a multiple of the earlier replicas' in the same modes; compared at the
-    end of the watch."""
+    """The longest allowed mean time of an answer, as a multiple of the earlier replicas' in the same modes; compared
+    at the end of the watch."""
 
 
 class Gate(Model):
@@ -112,11 +113,11 @@ class Gate(Model):
     exam_ref: ExamRef
     """The MCQExam of this solver that the candidate must pass."""
     min_accuracy: Fraction | None = None
-    """The least accuracy. The low end of the one-sided 95 % interval must not be below it."""
+    """The lowest accuracy that passes. The low end of the one-sided 95 % interval must not be below it."""
     max_regression: Fraction = 0.05
-    """The greatest loss of accuracy against the current replicas."""
+    """The largest allowed loss of accuracy against the current replicas."""
     max_calibration_error: Fraction | None = None
-    """The greatest expected calibration error."""
+    """The largest expected calibration error that passes."""
     watch: Watch | None = None
     """How to watch the replicas of a change that passed: if they are worse, the earlier ones answer again. Left out,
     they are not watched."""

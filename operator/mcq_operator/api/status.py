@@ -48,11 +48,11 @@ class GateTerms(Model):
     exam: str
     """The MCQExam that the candidate must pass."""
     min_accuracy: Fraction | None = None
-    """The least accuracy."""
+    """The lowest accuracy."""
     max_regression: Fraction | None = None
-    """The greatest loss of accuracy."""
+    """The largest allowed loss of accuracy."""
     max_calibration_error: Fraction | None = None
-    """The greatest expected calibration error."""
+    """The largest expected calibration error that passes."""
 
 
 class ModeTraffic(Model):

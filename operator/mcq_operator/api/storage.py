@@ -46,7 +46,7 @@ class Cache(Model):
     """EmptyDir: each replica fetches the model to its node's disk, on any cluster. PVC: one volume for all replicas,
     kept over restarts; see accessMode."""
     size: Quantity = "16Gi"
-    """The volume's size: the source weights and one converted copy."""
+    """The volume's size. It must hold the source weights and one converted copy."""
     storage_class_name: ObjectName | None = None
     """The StorageClass of the claim that the operator creates; left out, the cluster's default."""
     claim_name: ObjectName | None = None

@@ -1,4 +1,4 @@
-"""Applies the desired objects. It writes only those that differ from the cluster."""
+"""Applies the desired objects that differ from the cluster; this also repairs drift."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,7 @@
-"""The gate of a solver: the replicas that answer while a change has to pass an exam, and the exam's progress."""
+"""The gate of a solver: the replicas that answer while a change has to pass an exam, and the exam's progress.
+
+`status.gate` decides by the exam's verdict; `mcq_eval.verdict` compares the exam's figures with its limits.
+"""
 
 from datetime import datetime
 

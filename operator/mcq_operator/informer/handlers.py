@@ -16,7 +16,7 @@ from mcq_operator.api.kinds import RECONCILED, WATCHED, Kind
 from mcq_operator.client.client import TIMEOUT_SECONDS
 from mcq_operator.store import Observation, observe
 
-from .lists import CHUNK, Lists
+from .lists import PAGE_SIZE, Lists
 from .login import login
 from .watch_events import Events
 
@@ -69,7 +69,7 @@ def settings() -> kopf.OperatorSettings:
     # An idle worker keeps its last event in memory, which adds up for thousands of objects.
     result.queueing.idle_timeout = 0.1
     # Page the lists: the process would keep the memory that one large list needs for a moment.
-    result.watching.chunk_size = CHUNK
+    result.watching.chunk_size = PAGE_SIZE
     result.persistence.diffbase_storage = _NoDifferences()
     for kind in WATCHED:
         if (selector := names.watch_selector(kind)) is not None:

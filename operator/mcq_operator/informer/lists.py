@@ -4,8 +4,8 @@ kopf calls its handlers for each object in a list, but not for an object that th
 this module reads the pages, and hands them to kopf without objects: kopf needs only the resourceVersion to watch from.
 
 A page is limited in bytes and not only in objects, and only a few are read at once: anyone may create large objects
-with our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf
-does not show where a streaming list ends.
+with our label. Streaming lists (WatchList) would also bound memory, but servers before Kubernetes 1.34 lack them, and
+kopf does not show where a streaming list ends.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from mcq_operator.client.transport import METADATA_LIST, METADATA_WATCH, TooLong
 from mcq_operator.store import Listing, NamespacedName, Observation, observe
 
 OK = 200
-CHUNK = 100
-"""Objects in a page, unless they are too large."""
+PAGE_SIZE = 100
+"""Objects in a page; fewer if the page would be too long."""
 LONGEST_PAGE = 8 * 2**20
 """Bytes of a page. One object has at most 1.5 MiB."""
 AT_ONCE = 4
@@ -124,7 +124,7 @@ async def _bounded(
         try:
             await response.read()
         except TooLongError:
-            limit = int(request.url.query.get("limit", CHUNK)) // 2
+            limit = int(request.url.query.get("limit", PAGE_SIZE)) // 2
             if limit == 0:
                 raise
             request.url = request.url.update_query(limit=limit)
@@ -133,7 +133,10 @@ async def _bounded(
 
 
 def scope(path: str) -> Scope | None:
-    """Return the watched kind of a list's path and its namespace, None for all; or None for any other path."""
+    """Return the watched kind and the namespace in a list's path; None for any other path.
+
+    The namespace is None for a list of all.
+    """
     *parts, plural = path.split("/")
     namespace = parts[-1] if parts[-2:-1] == ["namespaces"] else None
     for kind in WATCHED:

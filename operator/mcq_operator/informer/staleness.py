@@ -2,12 +2,12 @@
 
 So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
 compares them with the events. A listed version that no event has shown counts as late from the time of the list. A
-later list must confirm it: the first list may come from a cache that is behind the events, and an API server that
-answers no lists sends no events either.
+second list must confirm it, because the event may just be on its way. Time without an answer does not count: an
+unreachable server sends no events either.
 
-The server's cache may also be behind the events. But if the lists go on showing an older version of an object than an
-event did, the server was restored from a backup: its versions started again at an older one, and a watch shows no
-event below the version that it started with.
+The server's cache may also be behind the events. But if every list shows an older version of an object than an event
+did, the server was restored from a backup. Its versions restarted at a lower number, and an open watch shows no event
+with a lower version than its own.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class WatchStaleness:
         )
 
     def late(self, seconds: float) -> list[Kind]:
-        """Return the kinds with events that were missing in lists at least `seconds` apart."""
+        """Return the kinds with an event that is still missing `seconds` after a list first showed its version."""
         return [
             kind
             for kind in self._late
@@ -102,7 +102,7 @@ class WatchStaleness:
         ]
 
     def _missing_since(self, kind: Kind) -> list[float]:
-        """Return the time of the first list that shows a missing event, for each of the kind."""
+        """Return, for each missing event of the kind, the time of the first list that showed its version."""
         known = self._observed.get(kind, {})
         return [
             since

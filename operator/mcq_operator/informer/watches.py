@@ -1,6 +1,7 @@
-"""kopf's watches, in a thread with its own event loop, restarted when kinds come or go.
+"""Runs kopf's watches in a thread with its own event loop.
 
-They need a thread, because kopf cancels every task of its loop when it ends.
+They restart after an error, when a CRD comes or goes, and when they are stale. They need a thread, because kopf
+cancels every task of its loop when it ends.
 """
 
 import asyncio
@@ -27,9 +28,9 @@ Item = TypeVar("Item")
 logger = logging.getLogger(__name__)
 
 STEADY_SECONDS = 300.0
-"""Watches that ran this long were healthy: their end does not count as a failure. kopf itself retries for a minute."""
+"""Watches that ran this long were healthy, and the count of failures restarts. kopf itself retries for a minute."""
 MAX_FAILURES = 5
-"""After this many early ends in a row, for example without permissions, the process ends, too, to be noticed."""
+"""After more early ends in a row, for example without permissions, the process exits: a restart is visible."""
 FIRST_PAUSE_SECONDS = 1.0
 
 
@@ -64,7 +65,7 @@ class _ThreadsafeReceiver:
 
 @dataclass(frozen=True, kw_only=True)
 class Watches:
-    """The watched namespaces and the receivers of events.
+    """Runs the watches of some namespaces, and passes their events on.
 
     Attributes:
         namespaces: the namespaces, or empty for all.
@@ -79,8 +80,8 @@ class Watches:
     on_list: Callable[[Listing], None]
     ready: threading.Event
 
-    async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
-        """Watch until cancelled; call `absent` again after each `changed`.
+    async def run(self, *, absent: Callable[[], frozenset[Kind]], restart: asyncio.Event) -> None:
+        """Watch until cancelled; restart the watches, and call `absent` again, after each `restart`.
 
         kopf ends all its watches at an error in one, for example an error event other than 410. They restart, and
         their lists show what was missed. Raises the error that keeps ending them.
@@ -88,10 +89,10 @@ class Watches:
         clock = asyncio.get_running_loop().time
         failures = 0
         while True:
-            changed.clear()
+            restart.clear()
             began = clock()
             async with self._running(absent()) as thread:
-                waiting = asyncio.ensure_future(_until(changed))
+                waiting = asyncio.ensure_future(_until(restart))
                 try:
                     await asyncio.wait({thread, waiting}, return_when=asyncio.FIRST_COMPLETED)
                 finally:

@@ -17,7 +17,7 @@ class Health:
         self._longest: Callable[[], float] = lambda: 0.0
 
     def watch(self, *, longest_reconcile: Callable[[], float]) -> None:
-        """Check this function from now on."""
+        """Take the age of the longest reconcile, in seconds, from this function."""
         self._longest = longest_reconcile
 
     def problem(self) -> str:
@@ -36,7 +36,11 @@ async def serve(
     ready: Callable[[], bool],
     problem: Callable[[], str],
 ) -> AsyncIterator[None]:
-    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop runs, and `problem` is empty)."""
+    """Serve `/metrics`, `/readyz` and `/livez`.
+
+    A process is ready when its watches are set up, or while it waits for the Lease; it is live while its loop runs and
+    `problem` is empty.
+    """
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -3,8 +3,8 @@
 The client library's election does not fit: it uses the wall clock, waits for an answer without a timeout, and keeps
 leading after a network error. The protocol is client-go's, tools/leaderelection.
 
-The record of the Lease names its holder. Read it again after each failed write: a lost answer, or another client's
-annotation, changes the Lease's version and not its holder.
+After a conflict, the Lease is read again: its version may have changed while its holder did not, because an answer was
+lost, or because another client added an annotation.
 """
 
 import asyncio
@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseStore(Protocol):
-    """The store of the Lease. Each method raises ClusterError within a few seconds, or ConflictError."""
+    """The store of the Lease. Each method ends within a few seconds.
+
+    It raises ConflictError if another candidate was faster, else ClusterError.
+    """
 
     async def read(self) -> Manifest | None:
         """Return the Lease, or None."""
@@ -58,7 +61,7 @@ class Timing:
 
 
 class LeaderElection:
-    """A candidate of the election."""
+    """One candidate in the election."""
 
     def __init__(
         self,
@@ -163,7 +166,10 @@ class LeaderElection:
         return _holder(lease) == self._identity
 
     def _expired(self, lease: Manifest) -> bool:
-        """Return whether the record has not changed for its duration, by our own clock and not by its times."""
+        """Return whether the record has not changed for its duration.
+
+        This process's clock decides; the record's own times are ignored.
+        """
         record = lease["spec"]
         if self._observed is None or self._observed.record != record:
             self._observed = _Observed(record, self._clock())

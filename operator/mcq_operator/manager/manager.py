@@ -166,7 +166,7 @@ async def lead(
                     )
                 )
                 tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
-                tasks.create_task(watches.run(absent=lambda: cluster.absent, changed=changed))
+                tasks.create_task(watches.run(absent=lambda: cluster.absent, restart=changed))
         finally:
             await canary.close()
             await load_progress.close()

@@ -1,4 +1,4 @@
-"""Traces of reconciles, sent to OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
+"""Traces of reconciles, sent if OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set.
 
 A span for each reconcile contains a span for each request to the API server. OpenTelemetry defines the other OTEL_
 variables.

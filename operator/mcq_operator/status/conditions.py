@@ -239,7 +239,7 @@ def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
             return Finding("MonitoringReady", "False", "NotApplied", message)
     if not observed.monitored:
         message = (
-            "The cluster has no prometheus-operator, so Prometheus must discover the replicas by another way."
+            "The cluster has no prometheus-operator, so Prometheus must discover the replicas in another way."
         )
         return Finding("MonitoringReady", "True", "NotInstalled", message)
     return Finding(

@@ -1,4 +1,7 @@
-"""Fetch an exam's file of questions from a path, an http(s) URL or an s3 URL, and check its digest."""
+"""Fetch an exam's file of questions from a path, an http(s) URL or an s3 URL, and check its digest.
+
+The operator mounts a ConfigMap as a file (`desired/exam`). `exam import` converts CSV first.
+"""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def available_cpus(*, cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int
 def lower_priority() -> None:
     """Give this thread, and the threads that it starts, a lower priority than the process's other threads.
 
-    They compute for seconds. On a busy node the event loop would otherwise share its CPU with them, and could not even
-    refuse requests in time. Between containers the cgroups' shares count, not this priority.
+    These threads compute for seconds. On a busy node the event loop would otherwise share its CPU with them, and could
+    not even refuse requests in time. Between containers the cgroups' shares count, not this priority.
     """
     with suppress(OSError):  # a sandbox may forbid it
         thread = threading.get_native_id()

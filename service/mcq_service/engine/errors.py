@@ -14,7 +14,10 @@ from __future__ import annotations
 
 
 class PromptTooLong(Exception):
-    """The prompt and the room for its answer exceed the context; the message gives both in tokens."""
+    """The prompt and the room for its answer exceed the context; the message gives both in tokens.
+
+    LocalTextEngine.check_fits raises it, and an engine on another server.
+    """
 
 
 class TooManyChoices(Exception):

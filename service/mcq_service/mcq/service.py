@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Event = Decision | ReasoningDelta | Answer
 
-MAX_CHARACTERS = 4 * 1024 * 1024
+MAX_REQUEST_CHARACTERS = 4 * 1024 * 1024
 """The largest request, also of typed questions: its questions and choices, counted once for each time they are read.
 
 A request body without rotations has at most this many.
@@ -132,10 +132,11 @@ class MCQService:
         """Refuse questions that are too much work: with rotations, a request body could ask for hours of it."""
         openings = {Openings.key(each): each.opening_characters for each in questions if each.has_opening}
         total = sum(openings.values()) + sum(self._characters(question) for question in questions)
-        if total > MAX_CHARACTERS:
+        if total > MAX_REQUEST_CHARACTERS:
             raise RequestTooLarge(
                 f"The request has {total} characters, counted once for each rotation of a question's choices; the "
-                f"limit is {MAX_CHARACTERS}. Send fewer questions or choices, or another debias than rotations."
+                f"limit is {MAX_REQUEST_CHARACTERS}. Send fewer questions or choices, or another debias than "
+                "rotations."
             )
 
     def _characters(self, question: Question) -> int:

@@ -1,7 +1,7 @@
-"""Answer typed questions about one state: a calibrated probability for every option of each.
+"""Answer typed questions about one input: a calibrated probability for every option of each.
 
-The state is read once, and each question continues from it. A question with two options is asked in both orders, so
-that no preference for a letter remains: predicates have no calibration of their own.
+The input is read once, and each question continues from it. Unless `debias` is none, a question with two options is
+asked in both orders, so that no preference for a letter remains: predicates have no calibration of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.mcq.question_schemas import Option
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
-from mcq_service.mcq.service import MAX_CHARACTERS
+from mcq_service.mcq.service import MAX_REQUEST_CHARACTERS
 from mcq_service.prompts import CHATML, render_about
 from mcq_service.runtime.task_group import gather
 
@@ -34,7 +34,7 @@ _OPERATION = "text_completion"
 
 
 class TypedQuestion(NamedTuple):
-    """A question about a state: its text, and the texts of its options in order, which differ."""
+    """A question about an input: its text, and the texts of its options in order, which differ."""
 
     text: str
     options: Sequence[str]
@@ -103,10 +103,10 @@ class TypedQuestions:
             debias = debias_unmeasured(count, self._debias)
             orders = orders_of(count, debias=debias, calibration=self._calibration)
             characters += len(orders) * (len(question.text) + sum(map(len, question.options)))
-            if characters > MAX_CHARACTERS:
+            if characters > MAX_REQUEST_CHARACTERS:
                 raise RequestTooLarge(
-                    f"The questions have more than {MAX_CHARACTERS} characters, counted once for each order of the "
-                    "options. Send fewer questions at once."
+                    f"The questions have more than {MAX_REQUEST_CHARACTERS} characters, counted once for each order "
+                    "of the options. Send fewer questions at once."
                 )
             labels = self._texts.labels(count)
             options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]

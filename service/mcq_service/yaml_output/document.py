@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Hashable
 
 REASONING_KEY = "reasoning"
-MAX_CHARACTERS = 16_384
+MAX_DOCUMENT_CHARACTERS = 16_384
 
 
 class UnparsableOutput(Exception):
@@ -57,8 +57,8 @@ def quoted(text: str) -> str:
 
 def parse(text: str, labels: Collection[str]) -> Parsed:
     """Parse a document. Raises UnparsableOutput unless it has exactly the expected keys and one of the labels."""
-    if len(text) > MAX_CHARACTERS:
-        raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        raise UnparsableOutput(f"The output is longer than {MAX_DOCUMENT_CHARACTERS} characters.")
     try:
         parsed = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
     except (yaml.YAMLError, RecursionError):

@@ -1,15 +1,15 @@
-"""One double-quoted line, read from a model token by token."""
+"""Collects one double-quoted line from the model, token by token."""
 
 from __future__ import annotations
 
-MAX_CHARACTERS = 4096  # far more than a sentence; with escapes, far below a document's limit
+MAX_LINE_CHARACTERS = 4096  # far more than a sentence; with escapes, far below a document's limit
 _SENTENCE_ENDS = ".!?…。！？"
 
 
 class Line:
     """Collects the model's output after an opening quote, until the model closes the quote or the line.
 
-    A line of MAX_CHARACTERS counts as closed: a model that repeats itself can write tokens of 128 characters.
+    A line also ends at MAX_LINE_CHARACTERS: a limit in tokens is too loose, because one token can have 128 characters.
 
     The text is for a reader: escapes are resolved, white space is folded, control characters are dropped. Models
     forget to escape quotes inside a sentence. So a quote closes the line only after the end of a sentence, or at the
@@ -26,7 +26,7 @@ class Line:
     def feed(self, piece: str) -> str:
         """Take the next piece of output; return the part that belongs to the line, without the closing characters."""
         for index, character in enumerate(piece):
-            self.closed = self.closed or len(self._characters) >= MAX_CHARACTERS
+            self.closed = self.closed or len(self._characters) >= MAX_LINE_CHARACTERS
             if not self.closed:
                 self._take(character)
             if self.closed:

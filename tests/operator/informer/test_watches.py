@@ -200,7 +200,7 @@ class Operator:
 async def running(
     operator: Operator, absent: frozenset[Kind] = OTHERS
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    watch = asyncio.create_task(operator.watches().run(absent=lambda: absent, changed=operator.changed))
+    watch = asyncio.create_task(operator.watches().run(absent=lambda: absent, restart=operator.changed))
     work = asyncio.create_task(operator.queue.run())
     try:
         yield watch

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_ERRORS = 20
-"""Errors in one response; its detail gives their total."""
+"""Errors in one response; if there are more, its detail gives their number."""
 MAX_POINTER = 200
-"""Characters of a pointer. A longer pointer ends above the long name, and the detail starts with the name."""
+"""Characters of a pointer. It stops before the name that makes it longer; the detail then starts with that name."""
 
-_NAME = 40
+_MAX_NAME = 40
 
 
 def error_at(path: Sequence[str | int], detail: str) -> InvalidQuestion:
@@ -66,5 +66,5 @@ def _field(path: Sequence[str | int], detail: str) -> InvalidField:
         name = str(steps.pop())
         text = pointer(steps)
         if len(text) <= MAX_POINTER:
-            detail = f"{name[:_NAME]}…: {detail}"
+            detail = f"{name[:_MAX_NAME]}…: {detail}"
     return InvalidField(pointer=text, detail=detail)

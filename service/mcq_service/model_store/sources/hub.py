@@ -2,7 +2,7 @@
 
 The hub's own library sends the requests, authenticates (HF_TOKEN), and knows the hub's errors and addresses
 (HF_ENDPOINT). Its download is not used: it checks sizes but no digests, gives up at a 5xx, and honours Retry-After
-only for a 429.
+only for a 429. `model_store.store` repeats failed requests, with `retry`.
 """
 
 import hashlib
