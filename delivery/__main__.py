@@ -14,6 +14,7 @@ from hack.kubectl import Kubectl
 from hack.toolchain.progress import Progress
 
 from delivery.chart import write_chart
+from delivery.deployment_checks import Verification
 from delivery.diagnostics import diagnostics
 from delivery.install import PREVIOUS, install
 from delivery.installer import write_installer
@@ -24,7 +25,6 @@ from delivery.rollback import rollback
 from delivery.scan import scan
 from delivery.settings import Key, Settings
 from delivery.signing.sign import PUBLIC_KEY, sign
-from delivery.verify import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from delivery.push import push
 from delivery.pushed_images import RECORD
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
-from delivery.release.store import upload
+from delivery.release.upload import upload
 from delivery.signing.cosign import signer
 from delivery.signing.sign import PUBLIC_KEY, sign_image
 

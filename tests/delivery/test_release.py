@@ -14,7 +14,7 @@ from delivery.release import __main__ as program
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
 from delivery.release.release import crds_at, prepare
-from delivery.release.store import upload
+from delivery.release.upload import upload
 from hack.installation import DEFAULT, Images
 from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from delivery.deployment_checks import JAEGER, PROMETHEUS, Verification
 from delivery.errors import VerificationError
-from delivery.verify import JAEGER, PROMETHEUS, Verification
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from hack.deploy import seed_model

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mcq_service.api.openai.completion_schemas import Completion, CompletionChoice, Logprobs
 from mcq_service.api.problems import InvalidField, InvalidQuestion
-from mcq_service.openai import limits
+from mcq_service.openai import request_limits
 from mcq_service.openai.generation import Finished, GenerationRequest
 from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
 
@@ -82,7 +82,7 @@ class Completions:
         for prompt in request.prompts:
             # One by one, so that other requests can tokenise short texts in between.
             prompts.append(await asyncio.to_thread(_tokens, prompt, self._generation.tokenizer))
-            limits.check_tokens(sum(map(len, prompts)), name="prompt")
+            request_limits.check_tokens(sum(map(len, prompts)), name="prompt")
         return [
             GenerationRequest(
                 tokens=tokens,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import JSONGrammars, PromptTooLong, Tokens
-from mcq_service.openai import limits
+from mcq_service.openai import request_limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
 from mcq_service.runtime.task_group import emitted
 from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
@@ -174,14 +174,14 @@ class Generation:
         except PromptTooLong as error:
             field_ = InvalidField(pointer=f"/{name}", detail=str(error))
             raise ContextExceeded(str(error), errors=[field_]) from error
-        limits.check_tokens(sum(len(request.tokens) for request in requests) + sum(room), name=name)
+        request_limits.check_tokens(sum(len(request.tokens) for request in requests) + sum(room), name=name)
         scored = [
             limit + (len(request.tokens) if request.scores_prompt else 0)
             for request, limit in zip(requests, room, strict=True)
             if request.top is not None
         ]
         top = max((request.top or 0 for request in requests), default=0)
-        limits.check_scores(scored, top=top, context_length=self.context_length, name="logprobs")
+        request_limits.check_scores(scored, top=top, context_length=self.context_length, name="logprobs")
 
     def _limit(self, request: GenerationRequest) -> int:
         """Return the largest number of tokens to write."""

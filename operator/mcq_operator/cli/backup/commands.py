@@ -16,6 +16,7 @@ from mcq_operator.cli.terminal import write_error, write_line
 from mcq_operator.client import Client, ClusterError, RefusedError, connect
 
 from . import archive
+from .accepted_objects import validate
 from .backup_name import BackupName, choose
 from .backup_store import BackupStore
 from .creation import create
@@ -30,7 +31,6 @@ from .errors import (
 from .references import references
 from .restore import INCOMPLETE, Restore, RestoreOutcome
 from .stored_backups import fetch_verified, list_backups
-from .validation import validate
 
 RETRY, PERSON = 1, 2
 """Exit statuses: a retry may help, or a person must change something first."""

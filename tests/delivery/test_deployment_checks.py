@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from delivery.deployment_checks import Verification
 from delivery.errors import VerificationError
-from delivery.verify import Verification
 from hack.installation import Images, Solver
 from hack.kubectl import KubectlError
 from hack.toolchain.progress import Progress

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mcq_operator.api import Manifest
+from mcq_operator.cli.backup.accepted_objects import validate
 from mcq_operator.cli.backup.errors import CorruptError
-from mcq_operator.cli.backup.validation import validate
 
 API_VERSION = "mcq-operator.dev/v1alpha1"
 
