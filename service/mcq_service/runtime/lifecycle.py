@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from mcq_service.api.problems import Draining, NotReady
 
 if TYPE_CHECKING:
     from mcq_service.runtime.builder import Backend
+
+_log = logging.getLogger(__name__)
 
 
 class Status(StrEnum):
@@ -34,7 +37,10 @@ class Lifecycle:
     backend: Backend | None = None
 
     def report(self, status: Status, progress: float | None, detail: str) -> None:
-        """Set the status."""
+        """Set the status, and log a new one: a download takes minutes, and may fail several times."""
+        # The server logs a failure, as an error.
+        if (status, detail) != (self.status, self.detail) and status is not Status.FAILED:
+            _log.info("%s: %s", status, detail)
         self.status, self.progress, self.detail = status, progress, detail
 
     def set_ready(self, backend: Backend) -> None:

@@ -131,7 +131,6 @@ def _has_ipv6() -> bool:
 
 
 async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
-    _log.info("draining")
     if not await lifecycle.drain(seconds=settings.drain_seconds):
         _log.warning("not all questions were finished within %s s", settings.drain_seconds)
 
@@ -140,7 +139,6 @@ def _exit_code(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:
     """Return 0, or report a model that could not be loaded and return its exit code."""
     error = loading.exception()
     if error is None:
-        _log.info("ready")
         return 0
     lifecycle.report(Status.FAILED, None, str(error))
     # The messages of these errors say what to do; any other error needs its traceback.

@@ -13,7 +13,7 @@ from tests.service.upstream import Upstream, failing, scored, served
 from mcq_service.engine.errors import EngineMismatch, EngineRefused
 from mcq_service.model_store import PrecisionChoice
 from mcq_service.model_store.precision import best_float
-from mcq_service.runtime import builder, loading
+from mcq_service.runtime import builder, lifecycle, loading
 from mcq_service.runtime.builder import precision_for
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.runtime.loading import load
@@ -25,10 +25,11 @@ def remote(url: str) -> Settings:
 
 
 async def test_an_engine_that_starts_later_is_waited_for(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """/startupz reports the wait; then the engine answers questions."""
+    """/startupz reports the wait, and the log has it once; then the engine answers questions."""
     monkeypatch.setattr(loading, "WAIT_SECONDS", 0.05)
+    caplog.set_level("INFO", lifecycle.__name__)
     upstream = Upstream(replies=[lambda: failing(503), lambda: failing(503), scored])
     async with served(upstream), replica.client() as client:
         work = asyncio.create_task(
@@ -43,6 +44,10 @@ async def test_an_engine_that_starts_later_is_waited_for(
         assert f'engine="openai ({upstream.url})"' in metrics
         assert replica.lifecycle.backend
         await replica.lifecycle.backend.stop()
+    steps = [
+        each.getMessage().partition(":")[0] for each in caplog.records if each.name == lifecycle.__name__
+    ]
+    assert steps == ["loading", "loading", "warming", "ready"]
 
 
 async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
