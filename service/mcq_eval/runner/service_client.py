@@ -18,7 +18,7 @@ from mcq_service.api.mcq.question_schemas import NO_ESCALATION, Batch
 from mcq_service.api.problems import Problem
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
-from mcq_service.telemetry.exam_mark import EXAM
+from mcq_service.telemetry.exam_requests import EXAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
