@@ -1,4 +1,4 @@
-"""How a change gets through without passing its gate, and the record of it.
+"""A gate's override: a change goes through without passing its exam, and the status records how.
 
 A person may approve the change by its digest, or remove or loosen the gate together with the change. The operator
 allows and records it.
