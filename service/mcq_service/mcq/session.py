@@ -15,6 +15,7 @@ from mcq_service.mcq.escalation import TooUnsure
 from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
 from mcq_service.prompts import render
 from mcq_service.runtime.task_group import gather, task_group
+from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
@@ -267,14 +268,9 @@ class Session:
         return line.text
 
     def attributes(self) -> dict[str, str | int]:
-        """Return the span's attributes, by OpenTelemetry's names."""
-        return {
-            "gen_ai.operation.name": "text_completion",
-            "gen_ai.request.model": self.model,
-            "gen_ai.request.max_tokens": self.options.reasoning_tokens
-            if self.options.mode != "answer"
-            else 0,
-        }
+        """Return the attributes of the spans in which the model reads or writes."""
+        tokens = 0 if self.options.mode == "answer" else self.options.reasoning_tokens
+        return span_attributes(TEXT_COMPLETION, self.model, max_tokens=tokens)
 
     def count(self, tokens: Tokens) -> None:
         """Count the tokens of a text."""

@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from mcq_service.api.schema_rules import not_blank
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -45,13 +47,6 @@ NO_ESCALATION = ("MCQ-Escalation", "none")
 """The header that forbids asking another solver."""
 NONE_OF_THESE = "None of these"
 SELECT_ALL_IN_MODE_REASON = "select all works in the modes answer and explain: send one of them as mode"
-
-
-def not_blank(text: str) -> str:
-    """Validate a text that must have more than white space."""
-    if not text.strip():
-        raise PydanticCustomError("blank", "must not be blank")
-    return text
 
 
 def _no_boolean(value: Any) -> Any:

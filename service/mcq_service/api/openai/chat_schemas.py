@@ -24,8 +24,8 @@ from mcq_service.api.openai.schemas import (
     SamplingParameters,
     Unsupported,
     Usage,
-    text_kind,
 )
+from mcq_service.api.schema_rules import is_none, text_kind
 
 MAX_MESSAGES = 512
 MAX_PARTS = 512
@@ -200,15 +200,11 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
-def _is_none(value: str | None) -> bool:
-    return value is None
-
-
 class Delta(BaseModel):
     """The new part of the turn."""
 
-    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
-    content: str | None = Field(default=None, exclude_if=_is_none)
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
+    content: str | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(BaseModel):

@@ -17,6 +17,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from mcq_service.api.schema_rules import text_kind
+
 MAX_LOGPROBS = 20
 MAX_STOPS = 16
 MAX_N = 16
@@ -50,11 +52,6 @@ class Unsupported:
         ):
             return value
         raise PydanticCustomError("unsupported", "is not supported by this service")
-
-
-def text_kind(value: Any) -> str:
-    """Return the form of a text, so that pydantic reports the errors of this form only."""
-    return "array" if isinstance(value, list) else "string"
 
 
 class StreamOptions(BaseModel):
