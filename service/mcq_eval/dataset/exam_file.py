@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mcq_service.api.mcq.question_schemas import Option
+    from mcq_service.api.mcq.choices import Option
 
 Half = Literal["calibration", "evaluation"]
 Split = Literal["calibration", "evaluation", "all"]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import ExitStack
 
-    from mcq_service.api.mcq.question_schemas import Debias, Mode, Option, Question
+    from mcq_service.api.mcq.choices import Option
+    from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
     from mcq_service.engine import EncodedPrompt, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.prompts import Form, Forms, Opening, Openings, Prompt

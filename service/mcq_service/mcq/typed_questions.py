@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.mcq.answer_schemas import Usage
-from mcq_service.api.mcq.question_schemas import Option
+from mcq_service.api.mcq.choices import Option
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
 from mcq_service.mcq.service import MAX_CHARACTERS

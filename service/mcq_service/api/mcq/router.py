@@ -13,7 +13,8 @@ from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.mcq import answer_events
 from mcq_service.api.mcq.answer_schemas import Answer, Results
-from mcq_service.api.mcq.question_schemas import NO_ESCALATION, AnswerRequest, Batch, MalformedQuestion
+from mcq_service.api.mcq.batch_schemas import Batch, MalformedQuestion
+from mcq_service.api.mcq.question_schemas import NO_ESCALATION, AnswerRequest
 from mcq_service.api.problems import MEDIA_TYPE, InvalidQuestion, Problem
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
