@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .base import API_VERSION, EXAM_KIND, EXAMS, SOLVER_KIND, SOLVERS, Manifest
-from .status import ObjectRef
+from .resource_status import ObjectRef
 
 OWN = ("get", "list", "watch", "create", "patch", "delete")
 READ = ("get", "list", "watch")

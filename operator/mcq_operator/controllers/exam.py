@@ -5,9 +5,9 @@ from datetime import datetime
 
 from mcq_operator import desired, status
 from mcq_operator.api import Condition, ExamKey, Manifest, MCQExam, MCQSolver, names
+from mcq_operator.api.exam_status import ReportRef
 from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.api.observed import ObservedExam
-from mcq_operator.api.status import ReportRef
 from mcq_operator.client import Applied, Cluster, InvalidSpecError
 
 from .steps import (

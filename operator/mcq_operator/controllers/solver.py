@@ -15,6 +15,7 @@ from mcq_operator.api import (
     SolverStatus,
     names,
 )
+from mcq_operator.api.gate_status import Traffic
 from mcq_operator.api.kinds import (
     AUTOSCALER,
     CRON_JOB,
@@ -26,7 +27,6 @@ from mcq_operator.api.kinds import (
     SERVICE_MONITOR,
 )
 from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
-from mcq_operator.api.status import Traffic
 from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from mcq_operator.api import LastExam, Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
 from mcq_operator.api.rbac import NAMESPACE
-from mcq_operator.api.status import ObjectRef
+from mcq_operator.api.resource_status import ObjectRef
 
 from . import backup, exam, gate
 from .alerts import prometheus_rule

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mcq_operator.api import Condition, GateStatus, MCQExam, MCQSolver, names
+from mcq_operator.api.gate_status import GatePhase
 from mcq_operator.api.observed import ObservedSolver
-from mcq_operator.api.status import LONGEST_MESSAGE, GatePhase
+from mcq_operator.api.resource_status import LONGEST_MESSAGE
 
 from . import gate_override, loaded_model
 from .finding import Finding

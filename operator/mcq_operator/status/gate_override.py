@@ -7,8 +7,8 @@ allows and records it.
 from datetime import datetime
 
 from mcq_operator.api import GateStatus, MCQSolver, Override, names
+from mcq_operator.api.gate_status import GateTerms
 from mcq_operator.api.scaling import Gate
-from mcq_operator.api.status import GateTerms
 
 from .finding import quoted
 from .transitions import stamp
