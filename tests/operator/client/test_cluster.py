@@ -11,7 +11,7 @@ from mcq_operator import desired
 from mcq_operator.api import Manifest, ObjectRef
 from mcq_operator.api.kinds import Kind
 from mcq_operator.client import Cluster, ConflictError, RefusedError, UnavailableError
-from mcq_operator.client.cluster import Children
+from mcq_operator.client.children import Children
 from mcq_operator.client.errors import cluster_error
 
 
