@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pydantic.main import IncEx
 
     from mcq_eval.config_maps import ConfigMaps, Patch, Values
-    from mcq_eval.dataset.exam_file import AnyExamQuestion
+    from mcq_eval.dataset.exam import AnyExamQuestion
     from mcq_eval.report.exam_report import Report
 
 MAX_BYTES = 1_000_000

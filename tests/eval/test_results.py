@@ -16,7 +16,8 @@ from tests.eval.fakes import FakeAnswerer, run
 
 from mcq_eval import evidence, shard_command
 from mcq_eval.config_maps import Account, ConfigMaps, Patch, Values
-from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
+from mcq_eval.dataset.exam import ExamQuestion
+from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.errors import ResultsNotStored, ResultUnreadable, TooManyQuestions
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.rows import read_stored_rows
