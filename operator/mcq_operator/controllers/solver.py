@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mcq_operator import desired, status
 from mcq_operator.api import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, SolverStatus
-from mcq_operator.api.kinds import DEPLOYMENT
+from mcq_operator.api.kinds import DEPLOYMENT, ref_of
 from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.client import Cluster, InvalidSpecError
 from mcq_operator.probes.api_keys import APIKeyProber
@@ -79,7 +79,7 @@ async def reconcile_solver(
         last_exam=status.last_exam(exams),
     )
     objects += await gate.objects(solver, change, cluster)
-    desired_objects = {desired.reference(item): item for item in objects}
+    desired_objects = {ref_of(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
     children = await cluster.children(solver, possible, desired=desired_objects)
     reconciled_before = solver.status.observed_generation > 0

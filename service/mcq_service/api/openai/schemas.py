@@ -25,6 +25,7 @@ MAX_N = 16
 MAX_STOP_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 200_000
 """Characters of one prompt or message: more than any context has room for."""
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 FinishReason = Literal["stop", "length"]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
