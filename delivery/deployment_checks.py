@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from hack.ask import QUESTION, ask
-from hack.installation import NAMESPACE, OPERATOR
+from hack.installation import OPERATOR
 from hack.kubectl import Kubectl, KubectlError
 from hack.monitoring import NAMESPACE as STACK
 
 from delivery.errors import VerificationError
 from mcq_operator.api import MCQSolver, names
+from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from hack.installation import NAMESPACE
 from hack.kubectl import Kubectl, KubectlError
 from hack.toolchain.paths import ROOT
+
+from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hack.images.build import DIST
 from hack.installation import (
-    NAMESPACE,
     Images,
     Solver,
     apply_solver,
@@ -20,6 +19,7 @@ from hack.installation import (
 
 from delivery import inventory
 from delivery.installer import installer
+from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path

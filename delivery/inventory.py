@@ -10,8 +10,10 @@ import json
 from typing import Any
 
 import yaml
-from hack.installation import APPLY, NAMESPACE
+from hack.installation import APPLY
 from hack.kubectl import Kubectl, KubectlError
+
+from mcq_operator.api.rbac import NAMESPACE
 
 Manifest = dict[str, Any]
 RECORD: Manifest = {

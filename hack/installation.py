@@ -14,13 +14,13 @@ from hack.errors import InstallError
 from hack.kubectl import Kubectl, KubectlError, wait_established
 from hack.toolchain.paths import ROOT
 from mcq_operator.api import MCQSolver
+from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.desired import ServiceImages, replica_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-NAMESPACE = "mcq-operator-system"
 OPERATOR = "deployment/mcq-operator"
 CRDS = ("mcqsolvers.mcq-operator.dev", "mcqexams.mcq-operator.dev", "mcqpolicies.mcq-operator.dev")
 DEFAULT = ROOT / "config/default"

@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 import yaml
 
-from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
+from mcq_eval.dataset.exam_file import read_exams
 from mcq_service.prompts import CHATML, Form, render
+
+if TYPE_CHECKING:
+    from mcq_eval.dataset.exam import ExamQuestion
 
 TASK = "mcq_exam"
 TIMEOUT_SECONDS = 900

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PROMETHEUS = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = "mcq"
+RATE = "$__rate_interval"
 WIDTH = 24
 
 Panel = TypeVar("Panel", timeseries.Panel, stat.Panel, heatmap.Panel)

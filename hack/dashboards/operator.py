@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hack.dashboards.board import Query, board, graph, number
+from hack.dashboards.board import RATE, Query, board, graph, number
 
 JOB = 'job="mcq-operator"'
-RATE = "$__rate_interval"
 
 
 def operator() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hack.dashboards.board import Query, board, buckets, graph, number, solver_variables
+from hack.dashboards.board import RATE, Query, board, buckets, graph, number, solver_variables
 from mcq_operator.api.names import ANSWERED_OUTCOMES, FAILED_OUTCOMES
 from mcq_operator.desired.alerts import outcomes
 
@@ -15,7 +15,6 @@ REPLICAS = 'namespace="$namespace",job="$solver"'
 SOLVER = 'namespace="$namespace",name="$solver"'
 EXAM = 'namespace="$namespace",solver="$solver"'
 EXAMS_ROW = "Exams"
-RATE = "$__rate_interval"
 
 
 def _rate(metric: str, *, by: str = "", labels: str = "") -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mcq_eval import evidence, results
+from mcq_eval import config_maps, evidence
 from mcq_service.__main__ import main
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    results.ACCOUNT = folder
+    config_maps.ACCOUNT = folder
     evidence.TERMINATION_LOG = folder / "termination-log"
     sys.argv[1:2] = []
     sys.exit(main())

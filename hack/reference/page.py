@@ -9,6 +9,7 @@ from hack.reference.leaves import Leaf, leaves, merged, nested, shown
 from mcq_operator import desired
 from mcq_operator.api import Manifest, MCQSolver, ObjectRef
 from mcq_operator.api.crd import EXAM_DEFINITION, POLICY_DEFINITION, Definition
+from mcq_operator.api.kinds import ref_of
 from mcq_operator.api.names import APPLIED_DIGEST
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:
     solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
     images = desired.ServiceImages("mcq-service", "mcq-service-torch")
     objects = desired.objects(solver, images=images, operator_image="mcq-operator")
-    by_reference = {desired.reference(item): item for item in objects}
+    by_reference = {ref_of(item): item for item in objects}
     for item in by_reference.values():
         del item["metadata"]["annotations"][APPLIED_DIGEST]
     return by_reference

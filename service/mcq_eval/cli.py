@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from mcq_eval.dataset.exam_file import SPLITS
+from mcq_eval.dataset.exam import SPLITS
 from mcq_eval.environment import KEY_VARIABLE
 from mcq_eval.errors import ExamError
 from mcq_eval.importing.importer import FORMATS, import_exam

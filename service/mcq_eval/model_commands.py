@@ -24,6 +24,7 @@ from mcq_eval.verdict import Limits
 from mcq_service.mcq.calibration_files import FILE_NAME, CalibrationUnusable, write_calibration
 from mcq_service.model_store import ModelRef, ModelStoreError, PreparedModel, Store
 from mcq_service.model_store.progress_display import report_error, show_progress
+from mcq_service.runtime.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mcq_service.runtime.settings import Settings
 
 _NOT_PASSED = 4
-_INTERRUPTED = 130
 
 
 def run(command: str, arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:
@@ -47,7 +47,7 @@ def run(command: str, arguments: argparse.Namespace, settings: Callable[[], Sett
         return report_error(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was written\n")
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:

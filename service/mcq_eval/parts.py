@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from mcq_eval.dataset.exam_file import Split
+from mcq_eval.dataset.exam import Split
 from mcq_eval.errors import AskingFailed, ModelChanged
 from mcq_eval.report.comparison import compare
 from mcq_eval.report.exam_report import Figures, Latency, Report
@@ -21,7 +21,7 @@ from mcq_service.api.service.schemas import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mcq_eval.dataset.exam_file import AnyExamQuestion
+    from mcq_eval.dataset.exam import AnyExamQuestion
 
 NO_LIMITS = Limits()
 

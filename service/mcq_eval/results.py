@@ -13,18 +13,12 @@ both match the digests that successful Pods have stated (evidence.py).
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gzip
 import io
 import json
 import re
-import ssl
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import httpx2
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_eval.errors import ResultsNotStored, TooManyQuestions
 from mcq_eval.evidence import digest
@@ -33,14 +27,15 @@ from mcq_eval.report.html_page import render_page
 from mcq_eval.report.tables import print_report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from pydantic import BaseModel
     from pydantic.main import IncEx
 
-    from mcq_eval.dataset.exam_file import AnyExamQuestion
+    from mcq_eval.config_maps import ConfigMaps, Patch, Values
+    from mcq_eval.dataset.exam import AnyExamQuestion
     from mcq_eval.report.exam_report import Report
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_BYTES = 1_000_000
 """The largest size of all values of a ConfigMap: Kubernetes accepts 1 MiB."""
 MAX_PART_BYTES = MAX_BYTES // 2
@@ -49,9 +44,6 @@ MAX_SHARDS = 64
 """The maximum of spec.parallelism."""
 MAX_LIST_LENGTH = 1000
 """The most failures, and lines left out, that a report lists; it counts all."""
-_SECONDS = 30.0
-_ATTEMPTS = 6
-_RETRY_STATUSES = (409, 429)
 _KEY = re.compile(r"(.+?)\.(?:json|report\..+|rows\.json\.gz|answered-\d+)")
 _FIGURES: Mapping[str, IncEx | bool] = {
     "created": True, "model": True, "model_digest": True, "precision": True, "prompt_digest": True, "exams": True,
@@ -59,31 +51,6 @@ _FIGURES: Mapping[str, IncEx | bool] = {
     "figures": {"accuracy", "ece", "risk_coverage"},
 }  # fmt: skip
 """The fields of a report that the operator reads."""
-
-Values = dict[str, dict[str, str]]
-Patch = dict[str, dict[str, str | None]]
-
-
-class Account(BaseModel):
-    """The API server's address, and the account of its client."""
-
-    url: str
-    namespace: str
-    token_file: Path
-    ca_file: Path | None = None
-
-
-def pod_account(environment: Mapping[str, str]) -> Account:
-    """Return the account of the Pod that runs this process. Raises ResultsNotStored outside a Pod."""
-    host, port = (environment.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
-    if not host or not (ACCOUNT / "token").exists():
-        raise ResultsNotStored("A ConfigMap of results needs a Pod with a token of its ServiceAccount.")
-    return Account(
-        url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        namespace=(ACCOUNT / "namespace").read_text(),
-        token_file=ACCOUNT / "token",
-        ca_file=ACCOUNT / "ca.crt",
-    )
 
 
 def check_size(questions: Sequence[AnyExamQuestion], *, shards: int) -> None:
@@ -117,26 +84,25 @@ class StoredPart(NamedTuple):
 class ResultStore:
     """The ConfigMaps `name` and `name-SHARD` of an exam."""
 
-    def __init__(
-        self, account: Account, name: str, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
-        """Use the API as `account`; `sleep` takes seconds."""
-        self._account = account
+    def __init__(self, config_maps: ConfigMaps, name: str) -> None:
+        """Store in ConfigMaps that exist already; only the operator creates them."""
+        self._config_maps = config_maps
         self._name = name
-        self._sleep = sleep
 
     async def put(
         self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
     ) -> StoredPart:
         """Store a shard's part, answered in this `run` of the sitting. Raises ResultsNotStored."""
-        others = _newest_first(await self._call("GET", self._name), exclude=sitting)
+        others = _newest_first(await self._config_maps.read(self._name), exclude=sitting)
         own = self._of_shard(shard)
         packed = gzip.compress(_json(part), mtime=0)
         mine: Values = {"data": {}, "binaryData": {_rows(sitting): _encoded(packed)}}
         # The last result stays until there is a new one: a comparison may read it.
-        await self._write(own, mine, sitting, await self._call("GET", own), others[: max(history - 1, 1)])
-        answered = {"data": {f"{_answered(sitting)}{shard}": run}}
-        whole = await self._call("PATCH", self._name, answered)
+        await self._write(
+            own, mine, sitting, await self._config_maps.read(own), others[: max(history - 1, 1)]
+        )
+        answered: Patch = {"data": {f"{_answered(sitting)}{shard}": run}}
+        whole = await self._config_maps.merge(self._name, answered)
         if any(whole["data"].get(f"{_answered(sitting)}{number}") != run for number in range(shards)):
             return StoredPart(digest(packed), [], [])
         all_packed = [await self._packed(sitting, number) for number in range(shards)]
@@ -149,7 +115,7 @@ class ResultStore:
         The figures are plain JSON, with the `digests` of the parts. The report is compressed: as a page, as tables,
         and as JSON without the questions, which stay in the shards' ConfigMaps. Raises ResultsNotStored.
         """
-        whole = await self._call("GET", self._name)
+        whole = await self._config_maps.read(self._name)
         figures = report.model_dump(mode="json", include=_FIGURES) | {"parts": [*digests]}
         text = json.dumps(figures, separators=(",", ":"))
         shortened = report.shortened(MAX_LIST_LENGTH)
@@ -188,10 +154,10 @@ class ResultStore:
             }
             for field in ("data", "binaryData")
         }
-        await self._call("PATCH", name, patch)
+        await self._config_maps.merge(name, patch)
 
     async def _packed(self, sitting: str, shard: int) -> bytes:
-        stored = await self._call("GET", self._of_shard(shard))
+        stored = await self._config_maps.read(self._of_shard(shard))
         packed = stored["binaryData"].get(_rows(sitting))
         if packed is None:
             raise ResultsNotStored(f"The answers of shard {shard} are gone from {self._of_shard(shard)}.")
@@ -199,44 +165,6 @@ class ResultStore:
 
     def _of_shard(self, shard: int) -> str:
         return f"{self._name}-{shard}"
-
-    async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
-        """Read a ConfigMap, or merge into it; return all of it. Raises ResultsNotStored."""
-        account = self._account
-        path = f"/api/v1/namespaces/{account.namespace}/configmaps/{name}"
-        verify = ssl.create_default_context(cafile=account.ca_file) if account.ca_file else True
-        failure = ""
-        async with httpx2.AsyncClient(base_url=account.url, verify=verify, timeout=_SECONDS) as client:
-            for attempt in range(_ATTEMPTS):
-                if attempt:
-                    await self._sleep(2.0**attempt)
-                headers = {
-                    "Authorization": f"Bearer {account.token_file.read_text().strip()}",
-                    "Content-Type": "application/merge-patch+json",
-                }
-                try:
-                    response = await client.request(method, path, json=patch, headers=headers)
-                except httpx2.HTTPError as error:
-                    failure = str(error) or type(error).__name__
-                    continue
-                if response.status_code == httpx2.codes.OK:
-                    config_map: dict[str, Any] = response.json()
-                    return {field: config_map.get(field, {}) for field in ("data", "binaryData")}
-                failure = f"{response.status_code}: {_message(response)}"
-                if (
-                    response.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
-                    and response.status_code not in _RETRY_STATUSES
-                ):
-                    break
-        verb = "read" if method == "GET" else "written"
-        raise ResultsNotStored(f"The ConfigMap {name} can't be {verb}: {failure}")
-
-
-def _message(response: httpx2.Response) -> str:
-    try:
-        return str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.text[:500]
 
 
 def _answered(sitting: str) -> str:

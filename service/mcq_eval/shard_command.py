@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcq_eval.config_maps import ConfigMaps, pod_account
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.dataset.exam_source import fetch
 from mcq_eval.environment import KEY_VARIABLE
@@ -17,7 +18,7 @@ from mcq_eval.evidence import write_termination_message
 from mcq_eval.parts import build_report
 from mcq_eval.report.rows import read_stored_rows
 from mcq_eval.report.tables import print_report
-from mcq_eval.results import ResultStore, check_size, pod_account
+from mcq_eval.results import ResultStore, check_size
 from mcq_eval.runner.answerers import BESIDE_USERS
 from mcq_eval.runner.runner import ExamSpec, run_exam
 from mcq_eval.runner.service_client import connect
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    store = ResultStore(pod_account(os.environ), arguments.results)
+    store = ResultStore(ConfigMaps(pod_account(os.environ)), arguments.results)
     part = await _run_shard(arguments)
     stored = await store.put(
         arguments.sitting,

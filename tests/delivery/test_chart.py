@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from delivery.chart import SOURCE, write_chart
-from hack.installation import NAMESPACE, Images
+from hack.installation import Images
 from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
 
 from mcq_operator.api import rbac
+from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,11 @@ from delivery import rollback
 from delivery.errors import RecordError
 from delivery.settings import Settings
 from hack.errors import InstallError
-from hack.installation import NAMESPACE, Images
+from hack.installation import Images
 from hack.kubectl import KubectlError
 from hack.toolchain.progress import Progress
+
+from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path

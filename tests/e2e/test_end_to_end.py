@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
-from hack.installation import NAMESPACE as OPERATOR_NAMESPACE
 from hack.installation import Solver as Installed
 from hack.installation import wait_ready
 from hack.kubectl import KubectlError
 from tests.e2e.conftest import HOST, NAME, NAMESPACE, Solver
 from tests.e2e.support import eventually
 from tests.support import client_programs
+
+from mcq_operator.api.rbac import NAMESPACE as OPERATOR_NAMESPACE
 
 if TYPE_CHECKING:
     from hack.deploy import Deployed

@@ -17,12 +17,13 @@ from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from hack.cluster.registry import Registry
 from hack.deploy import seed_model
-from hack.installation import NAMESPACE as OPERATOR_NAMESPACE
 from hack.installation import SAMPLE
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
 from tests.e2e.support import restricted_namespace
 from tests.support.repositories import Repository, run_build
+
+from mcq_operator.api.rbac import NAMESPACE as OPERATOR_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from tests.eval.files import exam_file
 from tests.service.examples import examples
 
 from mcq_eval.dataset.answer_key import answer_position, unambiguous_answer
-from mcq_eval.dataset.exam_file import content_digest, parse_question, read_exams
+from mcq_eval.dataset.exam import content_digest
+from mcq_eval.dataset.exam_file import parse_question, read_exams
 from mcq_eval.errors import ExamUnreadable
 from mcq_service.api.mcq.question_schemas import Question
 

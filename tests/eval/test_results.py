@@ -15,11 +15,13 @@ import pytest
 from tests.eval.fakes import FakeAnswerer, run
 
 from mcq_eval import evidence, shard_command
-from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
+from mcq_eval.config_maps import Account, ConfigMaps, Patch, Values
+from mcq_eval.dataset.exam import ExamQuestion
+from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.errors import ResultsNotStored, ResultUnreadable, TooManyQuestions
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.rows import read_stored_rows
-from mcq_eval.results import MAX_PART_BYTES, Account, ResultStore, Values, check_size
+from mcq_eval.results import MAX_PART_BYTES, ResultStore, check_size
 from mcq_service.api.mcq.question_schemas import Question
 
 
@@ -64,14 +66,14 @@ def sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-class ConfigMaps(ResultStore):
-    """A ResultStore that keeps its ConfigMaps in memory."""
+class MemoryConfigMaps(ConfigMaps):
+    """ConfigMaps in memory."""
 
     def __init__(self, stored: dict[str, Values]) -> None:
-        super().__init__(Account(url="", namespace="", token_file=Path()), "aqua")
+        super().__init__(Account(url="", namespace="", token_file=Path()))
         self._stored = stored
 
-    async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
+    async def _call(self, method: str, name: str, patch: Patch | None = None) -> Values:
         config_map = self._stored.setdefault(name, {"data": {}, "binaryData": {}})
         for field, changes in (patch or {}).items():
             merged = {**config_map[field], **changes}
@@ -97,7 +99,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Value
     log = tmp_path / "termination-log"
     monkeypatch.setattr(evidence, "TERMINATION_LOG", log)
     monkeypatch.setattr(shard_command, "pod_account", lambda _: None)
-    monkeypatch.setattr(shard_command, "ResultStore", lambda *_: ConfigMaps(stored))
+    monkeypatch.setattr(shard_command, "ConfigMaps", lambda _: MemoryConfigMaps(stored))
     limits = dict.fromkeys(["min_accuracy", "max_regression", "max_calibration_error", "max_p95_seconds"])
 
     def run_pod(number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None:
@@ -182,7 +184,7 @@ def test_a_failing_pod_writes_no_termination_message_so_kubernetes_shows_its_log
     async def refused(*_: Any, **__: Any) -> str:
         raise ResultsNotStored("403")
 
-    monkeypatch.setattr(ConfigMaps, "publish", refused)
+    monkeypatch.setattr(ResultStore, "publish", refused)
     pod(0, share(exam, 0))
     assert pod(1, share(exam, 1)) is None
 

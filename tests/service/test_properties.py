@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from tests.service.examples import examples
 from tests.service.fakes import ANSWER, Replica
 
-from mcq_service.api.mcq.question_schemas import Mode, Option, Question
+from mcq_service.api.mcq.choices import Option
+from mcq_service.api.mcq.question_schemas import Mode, Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import CHATML, Form, render

@@ -3,20 +3,12 @@
 from . import names
 from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest
 from .exam import ExamSpec, MCQExam
+from .exam_status import ExamStatus
+from .gate_status import GateStatus, Override
 from .resource import ExamKey, Key, Resource, SolverKey
+from .resource_status import Condition, ObjectRef, ResourceStatus
 from .solver import MCQSolver, SolverSpec
-from .status import (
-    Condition,
-    ExamStatus,
-    GateStatus,
-    LastExam,
-    ObjectRef,
-    ObservedModel,
-    Override,
-    ResourceStatus,
-    Rollback,
-    SolverStatus,
-)
+from .solver_status import LastExam, ObservedModel, Rollback, SolverStatus
 
 __all__ = [
     "API_VERSION",

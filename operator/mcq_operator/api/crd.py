@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from .base import GROUP, VERSION, Manifest, rule
 from .exam import ExamSpec
+from .exam_status import ExamStatus
 from .kinds import EXAM, POLICY, SOLVER, Kind
 from .policy import PolicySpec
 from .solver import SolverSpec
-from .status import ExamStatus, SolverStatus
+from .solver_status import SolverStatus
 
 Schema = dict[str, Any]
 

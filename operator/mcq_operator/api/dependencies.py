@@ -9,7 +9,7 @@ from typing import Any
 
 from .base import Manifest
 from .kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT, SOLVER, Kind
-from .status import ObjectRef
+from .resource_status import ObjectRef
 
 BY_NAME: dict[str, tuple[Kind, ...]] = {
     # The Role and the RoleBinding of the same name define what the account may do.

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Digest, Fraction, Model, ObjectName, Schedule, rule, rules, text
+from .exam_status import ExamStatus
 from .pod_template import PodTemplate
 from .replica import Resources, SecretKey, SecretName, ServiceAccount, SolverRef
 from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .scheduling import Scheduling
-from .status import ExamStatus
 
 
 class QuestionsMap(Model):

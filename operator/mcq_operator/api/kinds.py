@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .base import API_VERSION, EXAM_KIND, EXAMS, SOLVER_KIND, SOLVERS, Manifest
-from .status import ObjectRef
+from .resource_status import ObjectRef
 
 OWN = ("get", "list", "watch", "create", "patch", "delete")
 READ = ("get", "list", "watch")
@@ -177,3 +177,8 @@ def kind_named(api_version: str, kind: str) -> Kind | None:
 def kind_of(manifest: Manifest) -> Kind:
     """Return the table's row for a manifest. Raises KeyError for a kind that isn't in the table."""
     return _BY_NAME[manifest["apiVersion"], manifest["kind"]]
+
+
+def ref_of(manifest: Manifest) -> ObjectRef:
+    """Return the inventory's reference to a manifest's object. Raises KeyError as `kind_of` does."""
+    return kind_of(manifest).named(manifest["metadata"]["name"])

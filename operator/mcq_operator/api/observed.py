@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .base import Manifest
+from .exam_status import ReportRef
+from .gate_status import Traffic
+from .resource_status import ObjectRef, ResourceStatus
 from .solver import MCQSolver
-from .status import ObjectRef, ReportRef, ResourceStatus, Traffic
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import ClassVar, Self, cast
 from pydantic import Field
 
 from .base import API_VERSION, EXAM_KIND, SOLVER_KIND, Manifest, Model, ObjectName
-from .status import ResourceStatus
+from .resource_status import ResourceStatus
 
 
 class ExamRef(Model):

@@ -11,7 +11,7 @@ from .replica import Answering, Auth, Engine, Limits, ModelSource, Resources, Se
 from .resource import Resource, SolverKey
 from .scaling import Autoscaling, Disruption, Rollout
 from .scheduling import Scheduling
-from .status import SolverStatus
+from .solver_status import SolverStatus
 from .storage import Storage
 from .telemetry import Monitoring, Tracing
 

@@ -2,8 +2,9 @@
 
 from .apply import Applied
 from .cached_client import CachedClient
+from .children import Children
 from .client import Client
-from .cluster import Children, Cluster
+from .cluster import Cluster
 from .errors import (
     ClusterError,
     ConflictError,

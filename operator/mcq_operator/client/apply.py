@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mcq_operator.api import FIELD_MANAGER, Manifest, ObjectRef, Resource
 from mcq_operator.api.dependencies import dependencies
-from mcq_operator.api.kinds import kind_of
+from mcq_operator.api.kinds import kind_of, ref_of
 from mcq_operator.api.observed import Refusal
 from mcq_operator.store.observation import is_creation
 from mcq_operator.store.ownership import orphaned, owned
@@ -111,7 +111,7 @@ class Applier:
         """Write an object after the earlier ones, unless one that it needs is, or may be, someone else's."""
         if earlier:
             await asyncio.wait(earlier)
-        ref = _ref(desired)
+        ref = ref_of(desired)
         if not {*applied.conflicts, *applied.blocked, *unread}.isdisjoint(needs):
             applied.blocked.append(ref)
             if live is not None and _ours(live, resource):
@@ -191,10 +191,6 @@ class Applier:
         # A conflict means that the autoscaler owns it already.
         with contextlib.suppress(ConflictError):
             await self._client.apply(replicas, force=False, manager=f"{FIELD_MANAGER}-replicas")
-
-
-def _ref(manifest: Manifest) -> ObjectRef:
-    return kind_of(manifest).named(manifest["metadata"]["name"])
 
 
 def _ours(live: Manifest, resource: Resource) -> bool:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -36,12 +35,11 @@ from mcq_operator.api.kinds import (
     Kind,
     kind_named,
 )
-from mcq_operator.api.observed import Refusal, Rival
+from mcq_operator.api.observed import Rival
 from mcq_operator.api.resource import KEYS
-from mcq_operator.store.ownership import owned
 
 from .apply import Applied, Applier
-from .attempt import attempt
+from .children import Children, Pruned, prune_children, read_children
 from .client import Client
 from .discovery import Discovery
 from .errors import ClusterError, InvalidSpecError
@@ -53,35 +51,6 @@ Read = TypeVar("Read", bound=Resource)
 
 AT_ONCE = 4
 """Concurrent lists of versions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Children:
-    """A resource's objects as a reconcile observed them.
-
-    Attributes:
-        live: each existing object, whoever owns it.
-        pods: the resource's Pods.
-        refused: objects that could not be read, so that their existence is unknown.
-
-    """
-
-    live: dict[ObjectRef, Manifest]
-    pods: list[Manifest]
-    refused: list[Refusal] = field(default_factory=list)
-
-    @property
-    def unread(self) -> set[ObjectRef]:
-        """The objects that could not be read."""
-        return {refusal.ref for refusal in self.refused}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pruned:
-    """Objects that the spec no longer needs: those under deletion, and those that the server refuses to delete."""
-
-    deleting: list[ObjectRef] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
 
 
 class Cluster:
@@ -197,24 +166,8 @@ class Cluster:
     async def children(
         self, resource: Resource, refs: Iterable[ObjectRef], *, desired: Collection[ObjectRef] = ()
     ) -> Children:
-        """Return the objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError.
-
-        Skip the read of an object that no event has shown, because it probably does not exist. If it is `desired`, the
-        reconcile creates it, which the server refuses if it exists. Otherwise, read it only if the inventory has it.
-        """
-        recorded = {*resource.status.inventory}.difference(desired)
-        to_read = [ref for ref in refs if ref in recorded or not self._is_unknown(resource.namespace, ref)]
-        pods, manifests = await asyncio.gather(
-            self._client.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
-            asyncio.gather(*(attempt("read", ref, self._get(resource.namespace, ref)) for ref in to_read)),
-        )
-        children = Children(live={}, pods=pods)
-        for ref, live in zip(to_read, manifests, strict=True):
-            if isinstance(live, Refusal):
-                children.refused.append(live)
-            elif live is not None:
-                children.live[ref] = live
-        return children
+        """Return the objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError."""
+        return await read_children(self._client, resource, refs, desired=desired, absent=self.absent)
 
     async def apply(
         self, resource: Resource, desired: dict[ObjectRef, Manifest], children: Children
@@ -229,21 +182,7 @@ class Cluster:
 
     async def prune(self, resource: Resource, children: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
         """Delete the resource's own objects that are not in `keep`. Raises NoAnswerError, NotLeadingError."""
-        retained, pruned = set(keep), Pruned()
-        for ref, live in children.live.items():
-            kind = kind_named(ref.api_version, ref.kind)
-            if ref in retained or kind is None or not owned(live, resource):
-                continue
-            pruned.deleting.append(ref)
-            metadata = live["metadata"]
-            if "deletionTimestamp" not in metadata:
-                logger.info("deleting %s %s, which the spec no longer needs", ref.kind, ref.name)
-                call = self._client.delete(
-                    kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"]
-                )
-                if isinstance(refusal := await attempt("delete", ref, call), Refusal):
-                    pruned.refused.append(refusal)
-        return pruned
+        return await prune_children(self._client, resource, children, keep=keep)
 
     async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
         """Return the solver's ReplicaSets, with the templates of its last revisions. Raises ClusterError."""
@@ -292,16 +231,6 @@ class Cluster:
             }
         )
         return True
-
-    async def _get(self, namespace: str, ref: ObjectRef) -> Manifest | None:
-        kind = kind_named(ref.api_version, ref.kind)
-        if kind is None or kind in self.absent:
-            return None
-        return await self._client.get(kind, namespace=namespace, name=ref.name)
-
-    def _is_unknown(self, namespace: str, ref: ObjectRef) -> bool:
-        kind = kind_named(ref.api_version, ref.kind)
-        return kind is not None and self._client.is_unknown(kind, namespace=namespace, name=ref.name)
 
 
 def _read(model: type[Read], raw: Manifest) -> Read:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from mcq_operator import desired, status
 from mcq_operator.api import Condition, ExamKey, Manifest, MCQExam, MCQSolver, names
-from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, JOB
+from mcq_operator.api.exam_status import ReportRef
+from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, JOB, ref_of
 from mcq_operator.api.observed import ObservedExam
-from mcq_operator.api.status import ReportRef
 from mcq_operator.client import Applied, Cluster, InvalidSpecError
 
 from .steps import (
@@ -42,7 +42,7 @@ async def reconcile_exam(
     baseline = await _baseline(exam, cluster)
     jobs = await cluster.jobs(exam)
     manifests = desired.exam.objects(exam, solver, baseline=baseline, service_image=service_image)
-    desired_objects = {desired.reference(item): item for item in manifests}
+    desired_objects = {ref_of(item): item for item in manifests}
     existing = {JOB.named(job["metadata"]["name"]) for job in jobs}
     possible = {*desired.exam.possible(exam), *exam.status.inventory, *existing}
     children = await cluster.children(exam, possible, desired=desired_objects)

@@ -25,7 +25,7 @@ async def gated_change(
     identity = desired.gate.identity(solver, images=images)
     unchanged = not solver.status.promoted or identity == solver.status.promoted
     if gate is None:
-        return status.waiver.ungated_change(solver, identity, unchanged=unchanged), None
+        return status.gate_override.ungated_change(solver, identity, unchanged=unchanged), None
     if unchanged:
         # Drop the record of a change that was taken back; keep the record of a change that went through.
         return (None, None) if status.gate.holds(recorded) else (recorded, None)

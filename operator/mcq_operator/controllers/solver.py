@@ -4,30 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mcq_operator import desired, status
-from mcq_operator.api import (
-    GateStatus,
-    Key,
-    Manifest,
-    MCQExam,
-    MCQSolver,
-    ResourceStatus,
-    SolverKey,
-    SolverStatus,
-    names,
-)
-from mcq_operator.api.kinds import (
-    AUTOSCALER,
-    CRON_JOB,
-    DEPLOYMENT,
-    HTTP_ROUTE,
-    INGRESS,
-    PROMETHEUS_RULE,
-    SCALED_OBJECT,
-    SERVICE_MONITOR,
-)
-from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
-from mcq_operator.api.status import Traffic
-from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
+from mcq_operator.api import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, SolverStatus
+from mcq_operator.api.kinds import DEPLOYMENT, ref_of
+from mcq_operator.api.observed import ObservedSolver
+from mcq_operator.client import Cluster, InvalidSpecError
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
@@ -35,16 +15,8 @@ from mcq_operator.probes.traffic import TrafficProber
 
 from . import gate
 from .route_conflicts import LIST_LAG_SECONDS, find_route_conflicts, has_new_route
-from .steps import (
-    REFUSED_RETRY_SECONDS,
-    Outcome,
-    Result,
-    UnfinishedError,
-    retained,
-    unfinished,
-    warning,
-    write,
-)
+from .solver_observation import observe
+from .steps import REFUSED_RETRY_SECONDS, Outcome, Result, UnfinishedError, retained, unfinished, write
 from .upgrades import Upgrades
 
 FIRST_STATUS_SECONDS = 1.0
@@ -107,7 +79,7 @@ async def reconcile_solver(
         last_exam=status.last_exam(exams),
     )
     objects += await gate.objects(solver, change, cluster)
-    desired_objects = {desired.reference(item): item for item in objects}
+    desired_objects = {ref_of(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
     children = await cluster.children(solver, possible, desired=desired_objects)
     reconciled_before = solver.status.observed_generation > 0
@@ -132,7 +104,7 @@ async def reconcile_solver(
     if DEPLOYMENT.named(solver.name) in children.unread:
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
-    observed = await _observed(
+    observed = await observe(
         solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now(),
         traffic=traffic.total(solver, children.pods if status.watch.is_needed(solver, change) else ()),
     )  # fmt: skip
@@ -244,65 +216,6 @@ async def _rollback_template(
             return solver, status.rollback.template(replica_sets[rollback.replica_set])
     new_status = solver.status.model_copy(update={"rollback": None})
     return solver.model_copy(update={"status": new_status}), None
-
-
-async def _observed(
-    solver: MCQSolver,
-    cluster: Cluster,
-    applied: Applied,
-    children: Children,
-    refused: list[Refusal],
-    rivals: list[Rival],
-    load_progress: LoadProgressProber,
-    api_keys: APIKeyProber,
-    now: datetime,
-    *,
-    traffic: Traffic | None,
-) -> ObservedSolver:
-    manifest = applied.live.get(DEPLOYMENT.named(solver.name))
-    deployment = Deployment.of(manifest) if manifest else None
-    scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    may_roll_back = status.rollback.needs_replica_sets(solver, deployment, children.pods)
-    return ObservedSolver(
-        deployment=deployment,
-        pods=children.pods,
-        conflicts=applied.conflicts,
-        blocked=applied.blocked,
-        refused=refused,
-        absent=applied.absent,
-        scaler=next((scaler for scaler in scalers if scaler), None),
-        replica_sets=await cluster.replica_sets(solver) if may_roll_back else [],
-        ingress=applied.live.get(INGRESS.named(solver.name)),
-        route=applied.live.get(HTTP_ROUTE.named(solver.name)),
-        monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
-        rivals=rivals,
-        warning=await warning(cluster, children.pods, now),
-        starting=load_progress.message(solver, children.pods),
-        backups=await _backups(solver, cluster, applied, now),
-        keys=api_keys.count(solver, children.pods),
-        traffic=traffic,
-        escalation=await _escalation(solver, cluster),
-    )
-
-
-async def _escalation(solver: MCQSolver, cluster: Cluster) -> ResourceStatus | None:
-    """Return the status of the solver that this one escalates to, if it exists."""
-    target = solver.spec.answering.escalate_to
-    if target is None:
-        return None
-    stored = await cluster.stored(SolverKey(solver.namespace, target.solver_ref.name))
-    return stored.status if stored else None
-
-
-async def _backups(
-    solver: MCQSolver, cluster: Cluster, applied: Applied, now: datetime
-) -> ObservedBackups | None:
-    cron_job = applied.live.get(CRON_JOB.named(names.backup_name(solver)))
-    if cron_job is None:
-        return None
-    jobs, pods = await cluster.backups(solver)
-    backup_warning = await warning(cluster, pods, now, jobs=jobs)
-    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=backup_warning)
 
 
 def _requeue_after(

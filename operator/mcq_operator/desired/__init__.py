@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from mcq_operator.api import LastExam, Manifest, MCQSolver, names
-from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
+from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind
 from mcq_operator.api.rbac import NAMESPACE
-from mcq_operator.api.status import ObjectRef
+from mcq_operator.api.resource_status import ObjectRef
 
 from . import backup, exam, gate
 from .alerts import prometheus_rule
@@ -26,7 +26,6 @@ __all__ = [
     "objects",
     "plain_template",
     "possible",
-    "reference",
     "replica_image",
     "template",
 ]
@@ -89,8 +88,3 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     last_exam = CONFIG_MAP.named(names.exam_summary_name(solver))
     children = [kind.named(special_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
     return [*candidate, last_exam, *backup.possible(solver), *children]
-
-
-def reference(manifest: Manifest) -> ObjectRef:
-    """Return the inventory's reference to an object."""
-    return kind_of(manifest).named(manifest["metadata"]["name"])

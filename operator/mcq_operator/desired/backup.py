@@ -5,7 +5,7 @@ from typing import Any
 from mcq_operator.api import Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, EXAM, SOLVER
 from mcq_operator.api.replica import Resources
-from mcq_operator.api.status import ObjectRef
+from mcq_operator.api.resource_status import ObjectRef
 from mcq_operator.api.storage import Backup
 
 from . import tasks

@@ -3,10 +3,11 @@
 from typing import Any
 
 from mcq_operator.api import Manifest, MCQExam, MCQSolver, names
+from mcq_operator.api.exam_status import ReportRef
 from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.api.replica import Resources
+from mcq_operator.api.resource_status import ObjectRef
 from mcq_operator.api.result import SUFFIX, newest, sittings
-from mcq_operator.api.status import ObjectRef, ReportRef
 
 from . import tasks
 from .manifest import digest, manifest, without_none

@@ -8,20 +8,19 @@ operator asks one ready replica after the other, outside the reconciles. Only a 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey
 from mcq_operator.api.observed import KeyCount
+from mcq_operator.api.result import Count
 
 from . import ProbeClient, ProbeError, replica_url
 from .prober import Probe, Prober, may_be_asked
 
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
-
-Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Keys(BaseModel):

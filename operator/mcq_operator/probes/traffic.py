@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
-from mcq_operator.api.status import ModeTraffic, Traffic
+from mcq_operator.api.gate_status import ModeTraffic, Traffic
 
 from . import ProbeClient, ProbeError, replica_url
 from .prober import Probe, Prober, may_be_asked

@@ -18,7 +18,7 @@ from mcq_operator.api import (
 from mcq_operator.api.kinds import SERVICE
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 
-from . import exam, gate, loaded_model, pending, rollback, threshold, waiver, watch
+from . import exam, gate, gate_override, loaded_model, pending, rollback, threshold, watch
 from .conditions import findings
 from .events import events
 from .finding import Finding, quoted
@@ -29,6 +29,7 @@ __all__ = [
     "exam",
     "failed",
     "gate",
+    "gate_override",
     "invalid",
     "last_exam",
     "loaded_model",
@@ -37,7 +38,6 @@ __all__ = [
     "recorded_verdict",
     "rollback",
     "threshold",
-    "waiver",
     "watch",
 ]
 
@@ -93,8 +93,8 @@ def of(
         answering=_answering(solver, observed, verdict),
         promoted=_promoted(solver, change, identity),
         gate=change,
-        last_gate=waiver.last_terms(solver, identity, holds=gate.holds(change)),
-        override=waiver.override(solver, change, now=now),
+        last_gate=gate_override.last_terms(solver, identity, holds=gate.holds(change)),
+        override=gate_override.override(solver, change, now=now),
         image=min(images) if len(images) == 1 else "",
         release=release,
         exam=last_exam(exams),

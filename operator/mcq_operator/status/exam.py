@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from mcq_operator.api import ExamStatus, MCQExam, ObjectRef, names
+from mcq_operator.api.exam_status import CoveragePoint, ExaminedModel, Interval, ReportRef
 from mcq_operator.api.observed import ObservedExam
 from mcq_operator.api.result import CoveragePoint as ResultPoint
 from mcq_operator.api.result import Sitting, newest, sittings
-from mcq_operator.api.status import CoveragePoint, ExaminedModel, Interval, ReportRef
 
 from . import evidence, jobs
 from .failures import object_failures, warning_failure

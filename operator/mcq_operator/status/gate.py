@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mcq_operator.api import Condition, GateStatus, MCQExam, MCQSolver, names
+from mcq_operator.api.gate_status import GatePhase
 from mcq_operator.api.observed import ObservedSolver
-from mcq_operator.api.status import LONGEST_MESSAGE, GatePhase
+from mcq_operator.api.resource_status import LONGEST_MESSAGE
 
-from . import loaded_model, waiver
+from . import gate_override, loaded_model
 from .finding import Finding
 
 TOLERANCE_SECONDS = 120.0
@@ -46,7 +47,7 @@ def holds(gate: GateStatus | None) -> bool:
 
 def advance(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime) -> GateStatus:
     """Return the gate's next state for one observation."""
-    if holds(gate) and (approval := waiver.approval(solver, gate)) is not None:
+    if holds(gate) and (approval := gate_override.approval(solver, gate)) is not None:
         message = (
             f"The annotation {names.PROMOTE_ANNOTATION} promoted the change, which has not passed: {approval}."
             f" The gate's message before: {gate.message}"
@@ -119,9 +120,9 @@ def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, candidate
     match passed.reason:
         case "Passed":
             gate = gate.model_copy(update={"image": candidate.status.image})
-            if less := waiver.loosened(solver):
+            if less := gate_override.loosened(solver):
                 message = f"{figures} But the gate was loosened with this change or before it: {less}."
-                return _to(gate, "Overridden", waiver.LOOSENED, message)
+                return _to(gate, "Overridden", gate_override.LOOSENED, message)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
             why = "The exam has too few questions to decide, so the change does not pass."
@@ -172,7 +173,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver
             return None
         message = "No change has had to pass the exam yet: the first replicas have no baseline."
         return Finding("ExamPassed", "Unknown", "NoChange", message)
-    message = gate.message + (waiver.unused_annotation(solver, gate) if holds(gate) else "")
+    message = gate.message + (gate_override.unused_annotation(solver, gate) if holds(gate) else "")
     match gate.phase:
         case "Passed" if (other := _other_image(solver, gate, observed)) is not None:
             return Finding("ExamPassed", "Unknown", OTHER_IMAGE, other)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcq_operator.api import MCQExam, MCQSolver
-from mcq_operator.api.status import CoveragePoint, Threshold
+from mcq_operator.api.exam_status import CoveragePoint
+from mcq_operator.api.solver_status import Threshold
 
 from .finding import Finding, State
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mcq_operator.api import Condition, Resource
-from mcq_operator.api.status import LONGEST_MESSAGE, LONGEST_REASON
+from mcq_operator.api.resource_status import LONGEST_MESSAGE, LONGEST_REASON
 
 from .finding import Finding
 

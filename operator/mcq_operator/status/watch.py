@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mcq_operator.api import GateStatus, MCQSolver
+from mcq_operator.api.gate_status import Traffic, WatchStatus
 from mcq_operator.api.observed import Deployment, ObservedSolver
 from mcq_operator.api.scaling import Watch
-from mcq_operator.api.status import Traffic, WatchStatus
 
 from .pods import present, restarts
 from .transitions import stamp

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_service.api.mcq.question_schemas import Option
+    from mcq_service.api.mcq.choices import Option
 
 _LONGEST_QUOTE = 60
 _OTHER_LETTERS = "give the choices as a map of other letters, and write one of them"

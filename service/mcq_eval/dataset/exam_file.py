@@ -1,4 +1,4 @@
-"""Read exams: files of questions with known answers, in two halves.
+"""Read exams from files.
 
 A file has one JSON object a line: `id`, `question`, `choices` (a list, or a map of letters), `answer` (the letter of
 the right choice, its position from 0, or its text; see `answer_key`), and optionally `subject`. Other keys are
@@ -8,16 +8,16 @@ ignored. A line with `type` is a typed question; see `typed_question`.
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mcq_eval.dataset.answer_key import answer_position
-from mcq_eval.dataset.typed_question import DecisionQuestion, one_line, parse_typed
+from mcq_eval.dataset.exam import AnyExamQuestion, Exam, ExamQuestion, TypedExamQuestion, content_digest
+from mcq_eval.dataset.text_files import NotJSON, json_lines, read_text
+from mcq_eval.dataset.typed_question import one_line, parse_typed
 from mcq_eval.errors import ExamUnreadable
 from mcq_service.api.mcq.question_schemas import Question
 
@@ -25,82 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mcq_service.api.mcq.question_schemas import Option
-
-Half = Literal["calibration", "evaluation"]
-Split = Literal["calibration", "evaluation", "all"]
-_BYTE_ORDER_MARK = re.compile("^\ufeff", re.MULTILINE)
-SPLITS: tuple[Split, ...] = get_args(Split)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _WithAnswer:
-    """A question's answer, a position among its labels, from 0.
-
-    `digest` is the digest of the content, without its place, id, spacing and order of choices. `exam` is the name of
-    the file.
-    """
-
-    id: str
-    subject: str | None
-    answer: int
-    digest: str
-    exam: str = ""
-
-    @property
-    def half(self) -> Half:
-        """The half that the question belongs to: a coin toss that depends only on its content."""
-        return "calibration" if int(self.digest[-1], 16) % 2 else "evaluation"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExamQuestion(_WithAnswer):
-    """A multiple-choice question with its answer."""
-
-    question: Question
-
-    @property
-    def labels(self) -> list[str]:
-        """The letters of the choices, in their order."""
-        return [option.label for option in self.question.options]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TypedExamQuestion(_WithAnswer):
-    """A predicate or a score with its answer."""
-
-    question: DecisionQuestion
-
-    @property
-    def labels(self) -> list[str]:
-        """True and False, or the levels, in their order."""
-        return self.question.labels
-
-
-AnyExamQuestion = ExamQuestion | TypedExamQuestion
-
-
-@dataclass
-class Exam:
-    """The questions of one or several files, without duplicates: multiple-choice questions, and typed ones.
-
-    `digests` are of the files (SHA-256), by name. `duplicates` and `skipped` have a line for each question left out.
-    """
-
-    questions: list[ExamQuestion] = field(default_factory=list)
-    typed: list[TypedExamQuestion] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)
-    duplicates: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-    def select(self, split: Split, limit: int | None = None) -> list[AnyExamQuestion]:
-        """Return the questions of a half, or all; at most `limit`, chosen by their content and not by their order."""
-        every: list[AnyExamQuestion] = [*self.questions, *self.typed]
-        chosen = [each for each in every if split in {"all", each.half}]
-        if limit is None or limit >= len(chosen):
-            return chosen
-        kept = {each.digest for each in sorted(chosen, key=lambda each: each.digest)[:limit]}
-        return [each for each in chosen if each.digest in kept]
+    from mcq_service.api.mcq.choices import Option
 
 
 class _Row(BaseModel):
@@ -133,50 +58,6 @@ def read_exams(paths: Sequence[Path]) -> Exam:
     return exam
 
 
-class _NotJSON(ExamUnreadable):
-    """A text is not JSON."""
-
-
-def read_text(path: Path) -> str:
-    """Return a file's text with its line ends, but without byte-order marks. Raises ExamUnreadable."""
-    try:
-        # Concatenated files have a mark in the middle, too.
-        return _BYTE_ORDER_MARK.sub("", path.read_bytes().decode())
-    except OSError as error:
-        raise ExamUnreadable(f"{path} can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."
-        raise ExamUnreadable(msg) from error
-
-
-def json_lines(path: Path, text: str) -> Iterator[tuple[str, object]]:
-    """Yield the place and the value of each line of a file. Raises ExamUnreadable."""
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold U+2028
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        yield place, json_value(line, place=place)
-
-
-def json_value(text: str, *, place: str) -> Any:
-    """Parse a JSON text. Raises ExamUnreadable, also for a repeated key, which would lose a value."""
-    try:
-        return json.loads(text, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        raise _NotJSON(f"{place}: this is not JSON: {error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ExamUnreadable(f"{place}: {error}") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in fields:
-            raise ValueError(f"the key {json.dumps(key, ensure_ascii=False)} appears twice: remove one")
-        fields[key] = value
-    return fields
-
-
 def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> None:
     for place, value in _json_objects(path, text):
         try:
@@ -200,9 +81,9 @@ def _json_objects(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
     try:
         for place, value in json_lines(path, text):
             if not isinstance(value, dict):
-                raise _NotJSON(f"{place}: this is not a JSON object.")
+                raise NotJSON(f"{place}: this is not a JSON object.")
             yield place, value
-    except _NotJSON as error:
+    except NotJSON as error:
         raise ExamUnreadable(
             f"{error} An exam has one JSON object in each line; `python -m mcq_service exam import` converts others."
         ) from error
@@ -252,15 +133,3 @@ def _parse(value: object, answer: Callable[[object, Sequence[Option]], int]) -> 
         answer=answer(row.answer, question.options),
         digest=content_digest(question),
     )
-
-
-def content_digest(question: Question) -> str:
-    """Return the SHA-256 (hex) of a question's words and choices, whatever the choices' order and letters.
-
-    Spacing does not count, unless two choices differ only in it.
-    """
-    words = " ".join(question.question.split())
-    choices = sorted(" ".join(option.text.split()) for option in question.options)
-    if len(set(choices)) < len(choices):
-        choices = sorted("\n".join(option.lines) for option in question.options)
-    return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()

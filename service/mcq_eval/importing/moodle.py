@@ -9,7 +9,8 @@ import re
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_eval.dataset.exam_file import NotAskable, read_text
+from mcq_eval.dataset.exam_file import NotAskable
+from mcq_eval.dataset.text_files import read_text
 from mcq_eval.importing.option_marks import sort_by_mark
 from mcq_eval.importing.records import Record
 

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcq_eval.dataset.exam_file import json_lines, json_value, read_text
+from mcq_eval.dataset.text_files import json_lines, json_value, read_text
 from mcq_eval.errors import ExamUnreadable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from mcq_eval.dataset.exam_file import Split
+from mcq_eval.dataset.exam import Split
 from mcq_eval.metrics import calibration_error, letter_bias, outcomes, risk_coverage
 from mcq_eval.metrics.calibration_error import BINS, Binning
 from mcq_eval.report.comparison import Comparison

@@ -24,7 +24,7 @@ from mcq_service.telemetry import Metrics, Tracing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_eval.dataset.exam import ExamQuestion
     from mcq_eval.dataset.typed_question import DecisionQuestion
     from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.mcq import LabelScores

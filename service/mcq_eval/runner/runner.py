@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from mcq_eval.calibration_fit.fit import best_form, fit_calibration
-from mcq_eval.dataset.exam_file import ExamQuestion
+from mcq_eval.dataset.exam import ExamQuestion
 from mcq_eval.errors import AskingFailed, ExamUnreadable
 from mcq_eval.parts import Part, total_usage
 from mcq_eval.report.rows import Failure, Row
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcq_eval.calibration_fit.fit import Fit
-    from mcq_eval.dataset.exam_file import AnyExamQuestion, Exam, Split
+    from mcq_eval.dataset.exam import AnyExamQuestion, Exam, Split
     from mcq_eval.runner.answerers import Answerer, Pace, Scorer
     from mcq_service.api.mcq.answer_schemas import Answer, Result
     from mcq_service.api.mcq.question_schemas import Debias

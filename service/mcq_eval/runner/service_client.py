@@ -14,11 +14,12 @@ from mcq_eval.errors import AskingFailed
 from mcq_eval.runner.typed_answers import answers_of_both, typed_result
 from mcq_service.api.decisions.schemas import Decision, PredicateAnswer, ScoreAnswer
 from mcq_service.api.mcq.answer_schemas import Result, Results, Usage
-from mcq_service.api.mcq.question_schemas import NO_ESCALATION, Batch
+from mcq_service.api.mcq.batch_schemas import Batch
+from mcq_service.api.mcq.question_schemas import NO_ESCALATION
 from mcq_service.api.problems import Problem
 from mcq_service.api.service.schemas import Service
 from mcq_service.model_store.retry import retry_after
-from mcq_service.telemetry.exam_mark import EXAM
+from mcq_service.telemetry.exam_requests import EXAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -65,7 +65,7 @@ class Cascade:
             self.metrics.escalation_failed()
             if options.mode == "answer":
                 emit(decision)
-                return first.abstention(decision), first.usage
+                return first.answer(decision, None), first.usage
             answer = await session(options=replace(options, again=True), emit=emit, kept=kept).run(
                 admission, part
             )

@@ -9,7 +9,7 @@ from mcq_service.api.mcq.answer_schemas import Choice, LabelProbability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_service.api.mcq.question_schemas import Option
+    from mcq_service.api.mcq.choices import Option
 
 
 class Selection(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.api.mcq.question_schemas import Option
+from mcq_service.api.mcq.choices import Option
 from mcq_service.mcq.calibration import second_order
 from mcq_service.mcq.probabilities import mean_over_rotations, rotations, softmax
 from mcq_service.runtime.task_group import gather

@@ -15,6 +15,7 @@ from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
 from mcq_service.engine import PromptTooLong, TooManyChoices
 from mcq_service.mcq.cascade import Cascade
+from mcq_service.mcq.choosing_session import ChoosingSession
 from mcq_service.mcq.judging_session import JudgingSession
 from mcq_service.mcq.probabilities import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
@@ -199,7 +200,7 @@ class MCQService:
         self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,
         part: LanePart | None = None, *, escalate: bool,
     ) -> Answer:  # fmt: skip
-        session_type = Session if question.select == "one" else JudgingSession
+        session_type: type[Session] = ChoosingSession if question.select == "one" else JudgingSession
         session = partial(
             session_type,
             id=f"mcq-{uuid.uuid4().hex}",

@@ -11,12 +11,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.mcq.answer_schemas import Usage
-from mcq_service.api.mcq.question_schemas import Option
+from mcq_service.api.mcq.choices import Option
 from mcq_service.api.problems import RequestTooLarge
 from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
 from mcq_service.mcq.service import MAX_REQUEST_CHARACTERS
 from mcq_service.prompts import CHATML, render_about
 from mcq_service.runtime.task_group import gather
+from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 MODE = "decide"
 """The mode in metrics."""
-_OPERATION = "text_completion"
 
 
 class TypedQuestion(NamedTuple):
@@ -81,14 +81,20 @@ class TypedQuestions:
                     await slot.turn()
                 with shared.open(slot.share) as texts:
                     slot.watch(texts)
-                    with self._tracing.span("prefill", **self._attributes()):
+                    attributes = span_attributes(TEXT_COMPLETION, self.model, max_tokens=0)
+                    with self._tracing.span("prefill", **attributes):
                         await texts.read_stem()
                         probabilities = await gather(
                             shared_probabilities(texts, each, calibration=self._calibration) for each in asked
                         )
         usage, seconds = _usage(texts), self._clock() - started
         self._metrics.completed(
-            mode=MODE, operation=_OPERATION, model=self.model, tokens=usage, seconds=seconds, first=seconds
+            mode=MODE,
+            operation=TEXT_COMPLETION,
+            model=self.model,
+            tokens=usage,
+            seconds=seconds,
+            first=seconds,
         )
         return TypedAnswers(probabilities, usage)
 
@@ -115,14 +121,6 @@ class TypedQuestions:
                 render_about(state, question.text, options, self._form, order=order) for order in orders
             ]
         return asked, prompts
-
-    def _attributes(self) -> dict[str, str | int]:
-        """Return the span's attributes, by OpenTelemetry's GenAI conventions."""
-        return {
-            "gen_ai.operation.name": _OPERATION,
-            "gen_ai.request.model": self.model,
-            "gen_ai.request.max_tokens": 0,
-        }
 
 
 def _usage(texts: SharedTexts) -> Usage:

@@ -16,9 +16,8 @@ from mcq_service.model_store.progress_display import report_error, show_progress
 from mcq_service.model_store.reference import ModelRef
 from mcq_service.model_store.sources import Source, sources_for
 from mcq_service.model_store.store import Store
-from mcq_service.runtime.terminal import run_command
+from mcq_service.runtime.terminal import INTERRUPTED, run_command
 
-_INTERRUPTED = 130
 _TERMINATED = 143
 
 
@@ -86,7 +85,7 @@ def _fetch(sources: Sources, args: argparse.Namespace) -> int:
         return report_error(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: the downloaded data is kept; run this again to continue\n")
-        return _INTERRUPTED
+        return INTERRUPTED
     sys.stdout.write(f"{model.path}\n")
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from mcq_service.api.openai.chat_schemas import (
     TopToken,
 )
 from mcq_service.openai.generation import Finished, GenerationRequest
-from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
+from mcq_service.openai.responses import json_array, json_with_fields, new_id, token_text, total_usage
 from mcq_service.prompts import Turn
 
 if TYPE_CHECKING:
@@ -60,14 +59,14 @@ class ChatCompletions:
                     texts[index] += event.piece.text
                     tokens[index] += event.piece.tokens
         response = ChatCompletion(
-            id=_new_id(), created=int(time.time()), model=self._generation.model, choices=[],
+            id=new_id("chatcmpl"), created=int(time.time()), model=self._generation.model, choices=[],
             usage=total_usage(counts, texts=request.count),
         )  # fmt: skip
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
         """Write the next turn in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_ = _new_id()
+        id_ = new_id("chatcmpl")
         counts: dict[int, Tokens] = {}
         begun: set[int] = set()
         requests = await self._generation_requests(request)
@@ -145,7 +144,3 @@ def _top(token: int, log_probability: float, tokenizer: Tokenizer) -> TopToken:
     return TopToken(
         token=token_text(token, tokenizer), logprob=log_probability, bytes=list(tokenizer.token_bytes(token))
     )
-
-
-def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from mcq_service.api.openai.completion_schemas import Completion, CompletionChoi
 from mcq_service.api.problems import InvalidField, InvalidQuestion
 from mcq_service.openai import request_limits
 from mcq_service.openai.generation import Finished, GenerationRequest
-from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
+from mcq_service.openai.responses import json_array, json_with_fields, new_id, token_text, total_usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -59,12 +58,12 @@ class Completions:
                     each.text += event.piece.text
                     each.tokens += event.piece.tokens
         usage = total_usage(counts, texts=request.count)
-        response = self._response(_new_id(), []).model_copy(update={"usage": usage})
+        response = self._response(new_id("cmpl"), []).model_copy(update={"usage": usage})
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
         """Continue all prompts in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_ = _new_id()
+        id_ = new_id("cmpl")
         counts: dict[int, Tokens] = {}
         requests = await self._generation_requests(request)
         async with aclosing(self._generation.run("completion", requests)) as events:
@@ -150,7 +149,3 @@ def _tokens(prompt: str | list[int], tokenizer: Tokenizer) -> list[int]:
 
 def _invalid(detail: str) -> InvalidQuestion:
     return InvalidQuestion(f"prompt: {detail}.", errors=[InvalidField(pointer="/prompt", detail=detail)])
-
-
-def _new_id() -> str:
-    return f"cmpl-{uuid.uuid4().hex}"

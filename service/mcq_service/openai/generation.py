@@ -15,6 +15,7 @@ from mcq_service.openai import request_limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
 from mcq_service.runtime.task_group import emitted
 from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
+from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mcq_service.telemetry import Metrics, Tracing
 
 Mode = Literal["completion", "chat"]
-OPERATIONS: dict[Mode, str] = {"completion": "text_completion", "chat": "chat"}
+OPERATIONS: dict[Mode, str] = {"completion": TEXT_COMPLETION, "chat": "chat"}
 """OpenTelemetry's names."""
 FIELDS: dict[Mode, str] = {"completion": "prompt", "chat": "messages"}
 """The request's field with the text."""
@@ -222,7 +223,8 @@ class Generation:
                     bypass_prefix_cache=request.scores_prompt,
                 ) as text:
                     slot.watch(text)
-                    with self._tracing.span("complete", **self._attributes(mode, limit)):
+                    attributes = span_attributes(OPERATIONS[mode], self.model, max_tokens=limit)
+                    with self._tracing.span("complete", **attributes):
                         ended = await self._generate(text, running)
         running.finish(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(
@@ -245,14 +247,6 @@ class Generation:
             on_token=running.push,
             grammar=request.grammar,
         )
-
-    def _attributes(self, mode: Mode, limit: int) -> dict[str, str | int]:
-        """Return the span's attributes, by OpenTelemetry's GenAI conventions."""
-        return {
-            "gen_ai.operation.name": OPERATIONS[mode],
-            "gen_ai.request.model": self.model,
-            "gen_ai.request.max_tokens": limit,
-        }
 
 
 def _usage(tokens: Tokens) -> Usage:

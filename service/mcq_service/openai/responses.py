@@ -1,7 +1,8 @@
-"""Parts that completions and chats share in their responses: token text, usage, and JSON in pieces."""
+"""Parts that completions and chats share in their responses: ids, token text, usage, and JSON in pieces."""
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from mcq_service.api.openai.schemas import CachedTokens, Usage
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mcq_service.engine import Tokenizer, Tokens
+
+
+def new_id(kind: str) -> str:
+    """Return the id of a new response of a kind."""
+    return f"{kind}-{uuid.uuid4().hex}"
 
 
 def token_text(token: int, tokenizer: Tokenizer) -> str:

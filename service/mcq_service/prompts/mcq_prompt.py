@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.question_schemas import Option
+from mcq_service.api.mcq.choices import Option
 from mcq_service.prompts.chat_forms import CHATML
 from mcq_service.prompts.forms import Form, Opening, Prompt
 from mcq_service.prompts.text_span import TextSpan

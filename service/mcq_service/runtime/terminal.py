@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: a shell's code for SIGINT."""
 PIPE_CLOSED = 141
 """The exit code after the output's reader has left: a shell's code for SIGPIPE."""
 _LINES_AND_TABS = frozenset("\n\t")

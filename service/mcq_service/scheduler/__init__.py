@@ -1,10 +1,13 @@
 """Share the model among requests: admission, queue, continuous batching, cancellation, drain."""
 
-from mcq_service.scheduler.admission import Admission, LanePart, Limits, Slot
+from mcq_service.scheduler.admission import Admission, Limits
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
-from mcq_service.scheduler.local_text import LocalText, LocalTextEngine, threadsafe
+from mcq_service.scheduler.lane import LanePart
+from mcq_service.scheduler.local_text import LocalText, threadsafe
+from mcq_service.scheduler.local_text_engine import LocalTextEngine
 from mcq_service.scheduler.sampler import Sampler, ScoredToken
 from mcq_service.scheduler.scheduler import Scheduler
+from mcq_service.scheduler.slot import Slot
 from mcq_service.scheduler.tasks import ScoreTask, Task
 
 __all__ = [

@@ -19,23 +19,22 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from mcq_service.engine import Share
-from mcq_service.runtime.task_group import task_group
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
+from mcq_service.scheduler.lane import Lane, PartState
 from mcq_service.scheduler.service_rate import ServiceRate
+from mcq_service.scheduler.slot import QueuedRequest, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from mcq_service.scheduler.lane import LanePart
 
 _QUEUED_SHARE = 0.5  # of the deadline
 # Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
 # deadlines run.
 MAX_ACTIVE_PARTS = 32
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,34 +52,6 @@ class Limits:
     deadline_seconds: float
 
 
-class Startable(Protocol):
-    """Work that records when its first computation began."""
-
-    @property
-    def begun(self) -> float | None:
-        """The time on the monotonic clock, in seconds; None before."""
-
-
-@dataclass(eq=False)
-class _Request:
-    tokens: int
-    openings: Mapping[Any, int]
-    writes: bool
-    part: LanePart | None
-    turn: asyncio.Future[None]
-    text: Startable | None = None
-
-    @property
-    def size(self) -> int:
-        """Its tokens, if no other request keeps the same openings."""
-        return self.tokens + sum(self.openings.values())
-
-    @property
-    def queued(self) -> bool:
-        """True until its first computation begins."""
-        return self.text is None or self.text.begun is None
-
-
 class Admission:
     """Admits requests up to its limits; belongs to one event loop."""
 
@@ -89,8 +60,8 @@ class Admission:
         self._limits = limits
         # Requests that write wait for a writer's slot, and others pass them: two queues with a rate each.
         self._rates = {writes: ServiceRate(clock) for writes in (False, True)}
-        self._waiting: list[_Request] = []
-        self._active: list[_Request] = []
+        self._waiting: list[QueuedRequest] = []
+        self._active: list[QueuedRequest] = []
         self._lanes: set[Lane] = set()
         self._draining = False
         self._in_progress = 0
@@ -175,7 +146,7 @@ class Admission:
         turn = asyncio.get_running_loop().create_future()
         if total > self._limits.active_tokens:
             tokens, openings = self._limits.active_tokens, {}
-        request = _Request(tokens, openings, writes, part, turn)
+        request = QueuedRequest(tokens, openings, writes, part, turn)
         self._waiting.append(request)
         if part is not None:
             part.move(PartState.WAITING)
@@ -202,7 +173,7 @@ class Admission:
         if self._draining:
             raise QueueClosed("Send the request again: another replica will take it.")
 
-    def _queue(self) -> list[_Request]:
+    def _queue(self) -> list[QueuedRequest]:
         """Return the requests in the queue; for a request of many parts, the part that is in it."""
         alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
         return [*alone, *(each for each in self._waiting if each.part is not None)]
@@ -258,110 +229,3 @@ class Admission:
                 request.part.leave_queue()
             if not request.turn.done():
                 request.turn.set_result(None)
-
-
-class PartState(Enum):
-    """How far one part of a request is."""
-
-    COMING = "coming"
-    WAITING = "waiting"
-    GRANTED = "granted"
-    OPEN = "open"
-    ENDED = "ended"
-
-
-class LanePart:
-    """One part of a request that has many. Lane creates it."""
-
-    def __init__(self, share: Share, following: LanePart | None = None) -> None:
-        """Queue a part that uses its request's share of the engine; `following` is the next part."""
-        self.share = share
-        self.following = following
-        self._left_queue = asyncio.Event()
-        self._state = PartState.COMING
-        self._moved = asyncio.Event()
-
-    def leave_queue(self) -> None:
-        """Mark the part as no longer queued: it has its turn, or has ended."""
-        self._left_queue.set()
-
-    async def left_queue(self) -> None:
-        """Wait until the part is no longer queued."""
-        await self._left_queue.wait()
-
-    def move(self, state: PartState) -> None:
-        """Set how far the part is."""
-        self._state = state
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    async def settled(self) -> PartState:
-        """Wait until the part has opened its texts, must wait for its turn, or has ended; return which."""
-        while self._state in {PartState.COMING, PartState.GRANTED}:
-            await self._moved.wait()
-        return self._state
-
-    def end(self, _: object = None) -> None:
-        """Mark the part as ended."""
-        self.leave_queue()
-        self.move(PartState.ENDED)
-
-    async def handed_over(self) -> None:
-        """Wait until a following part has opened its texts, must wait for its turn, or none is left.
-
-        Then this part's openings can be freed: either the following part keeps them now, or it waits, and they would
-        only take memory that others need.
-        """
-        part = self.following
-        while part is not None:
-            if await part.settled() is not PartState.ENDED:
-                return
-            part = part.following
-
-
-class Lane:
-    """The place in the queue of a request that has many parts. Admission creates it."""
-
-    def __init__(self, parts: int, *, on_empty: Callable[[Lane], None]) -> None:
-        """Wait with this many parts; call `on_empty` when none of them waits any more."""
-        self.waiting = parts
-        """The number of parts that have not had their turn."""
-        self._share = Share()
-        self._on_empty = on_empty
-
-    async def gather(self, works: Sequence[Callable[[LanePart], Coroutine[Any, Any, T]]]) -> list[T]:
-        """Run all parts; return their results in order. The first failure cancels the others and is raised.
-
-        A part starts when the part before it has its turn, or has ended without one.
-        """
-        tasks: list[asyncio.Task[T]] = []
-        parts: list[LanePart] = []
-        for _ in works:
-            parts.append(LanePart(self._share, parts[-1] if parts else None))
-        async with task_group() as group:
-            for work, part in zip(works, reversed(parts), strict=True):
-                tasks.append(group.create_task(work(part)))
-                tasks[-1].add_done_callback(part.end)
-                await part.left_queue()
-                self.waiting -= 1
-            self._on_empty(self)
-        return [task.result() for task in tasks]
-
-
-class Slot:
-    """An admitted request's place. Admission creates it."""
-
-    def __init__(self, request: _Request) -> None:
-        """Hold the place of `request`."""
-        self._request = request
-        self.share = Share() if request.part is None else request.part.share
-
-    async def turn(self) -> None:
-        """Wait for the request's turn."""
-        await self._request.turn
-
-    def watch(self, text: Startable) -> None:
-        """Count the request as queued until this text's first computation begins."""
-        self._request.text = text
-        if self._request.part is not None:
-            self._request.part.move(PartState.OPEN)

@@ -1,4 +1,7 @@
-"""OpenTelemetry's GenAI metrics (semantic conventions v1.41.0), under their Prometheus names."""
+"""OpenTelemetry's GenAI attributes of spans, and metrics under their Prometheus names.
+
+They follow the semantic conventions v1.41.0.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,22 @@ from prometheus_client import CollectorRegistry, Histogram
 if TYPE_CHECKING:
     from mcq_service.api.mcq.answer_schemas import Answer, Usage
 
-OPERATION = "text_completion"
+TEXT_COMPLETION = "text_completion"
 _LABELS = ["gen_ai_operation_name", "gen_ai_request_model"]
 # Boundaries recommended by the conventions.
 _REQUEST_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_TOKEN_SECONDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+
+
+def span_attributes(operation: str, model: str, *, max_tokens: int) -> dict[str, str | int]:
+    """Return the attributes of a span in which a model reads or writes."""
+    return {
+        "gen_ai.operation.name": operation,
+        "gen_ai.request.model": model,
+        "gen_ai.request.max_tokens": max_tokens,
+    }
 
 
 class GenAI:
@@ -46,7 +58,7 @@ class GenAI:
         # In mode reason the answer comes last.
         first = None if answer.mode == "reason" else timings.answer_ms / 1000
         model = answer.escalation.first_model if answer.escalation else answer.model
-        self.record(OPERATION, model, own, seconds=timings.total_ms / 1000, first=first)
+        self.record(TEXT_COMPLETION, model, own, seconds=timings.total_ms / 1000, first=first)
 
     def record(
         self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None

@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from mcq_service.telemetry.exam_mark import of_exam
+from mcq_service.telemetry.exam_requests import of_exam
 from mcq_service.telemetry.gen_ai import GenAI
 from mcq_service.telemetry.tracing import current_trace_id
 

@@ -19,11 +19,12 @@ from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from hack.images import docker
 from hack.images.build import tag
-from hack.installation import NAMESPACE as OPERATOR_NAMESPACE
 from hack.kubectl import KubectlError
 from tests.e2e.load import Load
 from tests.e2e.steady import Steady, serving, steady_solver
 from tests.e2e.support import eventually
+
+from mcq_operator.api.rbac import NAMESPACE as OPERATOR_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

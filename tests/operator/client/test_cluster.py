@@ -9,9 +9,9 @@ from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest, ObjectRef
-from mcq_operator.api.kinds import Kind
+from mcq_operator.api.kinds import Kind, ref_of
 from mcq_operator.client import Cluster, ConflictError, RefusedError, UnavailableError
-from mcq_operator.client.cluster import Children
+from mcq_operator.client.children import Children
 from mcq_operator.client.errors import cluster_error
 
 
@@ -35,7 +35,7 @@ class Mirror:
 
 def desired_objects() -> dict[ObjectRef, Manifest]:
     objects = desired.objects(solver(), images=IMAGES, operator_image=OPERATOR_IMAGE)
-    return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
+    return {ref_of(item): item for item in objects if item["kind"] == "Deployment"}
 
 
 async def test_the_operator_accepts_a_webhooks_change_and_repairs_any_other() -> None:

@@ -17,10 +17,11 @@ from tests.operator.live import apply, existing, mark_pods_ready, patch, pod_nam
 from tests.operator.support import run_operator
 
 from mcq_eval import parts
+from mcq_eval.config_maps import Account, ConfigMaps
 from mcq_eval.errors import ResultsNotStored
 from mcq_eval.parts import Part
 from mcq_eval.report.rows import Row
-from mcq_eval.results import Account, ResultStore, StoredPart
+from mcq_eval.results import ResultStore, StoredPart
 from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Manifest
 from mcq_service.api.mcq.answer_schemas import Usage
@@ -96,7 +97,7 @@ def result_store(
     async def no_sleep(_: float) -> None:
         return
 
-    return ResultStore(account, name or f"{exam}-results", sleep=no_sleep)
+    return ResultStore(ConfigMaps(account, sleep=no_sleep), name or f"{exam}-results")
 
 
 async def finish_exam(

@@ -23,6 +23,7 @@ from tests.operator.support import IMAGES, OPERATOR_IMAGE
 
 from mcq_operator import desired
 from mcq_operator.api import GROUP, SOLVERS, VERSION, Manifest, MCQSolver, ObjectRef
+from mcq_operator.api.kinds import ref_of
 from mcq_operator.api.names import APPLIED_DIGEST
 from mcq_operator.client.diff import covers
 
@@ -149,7 +150,7 @@ def changed_refs(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef,
 def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
     """Return the desired objects of a solver."""
     manifests = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    return {desired.reference(item): item for item in manifests}
+    return {ref_of(item): item for item in manifests}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
-from mcq_operator.api.kinds import PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind
+from mcq_operator.api.kinds import PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind, ref_of
 from mcq_operator.api.names import APPLIED_DIGEST, CLAIM_LABEL
 from mcq_operator.api.pod_template import OWNED_ENV, OWNED_VOLUMES
 from mcq_operator.desired.security import USER_FIELDS
@@ -449,7 +449,7 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
 def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
     possible = set(desired.possible(solver()))
     for spec in CASES.values():
-        assert {desired.reference(manifest) for manifest in objects(spec)} <= possible
+        assert {ref_of(manifest) for manifest in objects(spec)} <= possible
 
 
 @pytest.mark.parametrize(

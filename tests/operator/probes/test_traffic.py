@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.operator.support import pod, serving, solver
 
 from mcq_operator.api import Manifest, SolverKey, names
-from mcq_operator.api.status import ModeTraffic, Traffic
+from mcq_operator.api.gate_status import ModeTraffic, Traffic
 from mcq_operator.probes import ProbeClient, open_session, traffic
 from mcq_operator.probes.traffic import ReplicaTraffic, TrafficProber, ask_traffic
 

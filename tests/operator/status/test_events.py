@@ -7,7 +7,7 @@ from tests.operator.support import NOON, deployment, solver
 from mcq_operator import status
 from mcq_operator.api import Manifest, SolverStatus
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal
-from mcq_operator.api.status import ObjectRef
+from mcq_operator.api.resource_status import ObjectRef
 
 SERVICE = ObjectRef(api_version="v1", kind="Service", name="demo")
 

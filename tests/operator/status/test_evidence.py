@@ -12,8 +12,8 @@ from tests.operator.support import NOON, solver
 
 from mcq_operator import desired, status
 from mcq_operator.api import ExamStatus, Manifest, MCQExam
+from mcq_operator.api.exam_status import ReportRef
 from mcq_operator.api.observed import ObservedExam
-from mcq_operator.api.status import ReportRef
 
 JOB = "aqua-1"
 PARTS = ["sha256:p0", "sha256:p1"]

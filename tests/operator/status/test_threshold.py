@@ -7,8 +7,9 @@ from tests.operator.support import IMAGES, NOON, deployment, exam, solver
 
 from mcq_operator import desired, status
 from mcq_operator.api import Condition, MCQExam, MCQSolver
+from mcq_operator.api.exam_status import CoveragePoint, Interval
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
-from mcq_operator.api.status import CoveragePoint, Interval, Threshold
+from mcq_operator.api.solver_status import Threshold
 
 CURRENT = "current"
 

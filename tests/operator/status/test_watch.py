@@ -9,8 +9,8 @@ from tests.operator.status.test_gate_states import SITTING, gated
 from tests.operator.support import NOON, deployment, pod
 
 from mcq_operator.api import GateStatus, Manifest
+from mcq_operator.api.gate_status import ModeTraffic, Traffic, WatchStatus
 from mcq_operator.api.observed import ObservedSolver
-from mcq_operator.api.status import ModeTraffic, Traffic, WatchStatus
 from mcq_operator.status import watch
 from mcq_operator.status.transitions import stamp
 

@@ -20,7 +20,7 @@ from mcq_service.api.http.header_limits import MAX_COUNT
 from mcq_service.api.http.json_parser import MAX_DEPTH
 from mcq_service.api.http.json_route import LARGE_BYTES
 from mcq_service.api.http.validation import MAX_ERRORS
-from mcq_service.api.mcq.question_schemas import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHARACTERS
+from mcq_service.api.mcq.choices import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHARACTERS
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,12 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mcq_service.api.mcq.question_schemas import (
-    MAX_CHOICE_CHARACTERS,
-    MAX_QUESTION_CHARACTERS,
-    Option,
-    Question,
-)
+from mcq_service.api.mcq.choices import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHARACTERS, Option
+from mcq_service.api.mcq.question_schemas import Question
 
 
 def question(**body: Any) -> Question:

@@ -11,7 +11,8 @@ from tests.service.fakes import ANSWER, QUESTION, Replica
 from tests.service.local import local_replica, small_tokenizer
 from tests.service.scripted import LIKED, ScriptedEngine
 
-from mcq_service.api.mcq.question_schemas import Option, Question
+from mcq_service.api.mcq.choices import Option
+from mcq_service.api.mcq.question_schemas import Question
 
 ASKED = {**QUESTION, "mode": "answer", "none_of_these": True}
 

@@ -11,7 +11,7 @@ import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
 
 from mcq_service.api.mcq.answer_schemas import Answer
-from mcq_service.api.mcq.question_schemas import Option
+from mcq_service.api.mcq.choices import Option
 from mcq_service.engine import EngineFailed
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
 from mcq_service.mcq.decision import decide

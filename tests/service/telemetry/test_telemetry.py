@@ -16,7 +16,7 @@ from mcq_service.engine import PromptTooLong
 from mcq_service.model_store import PreparedModel
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.telemetry import Tracing
-from mcq_service.telemetry.exam_mark import EXAM
+from mcq_service.telemetry.exam_requests import EXAM
 from mcq_service.telemetry.logs import JSONFormatter
 
 JSON = {"Content-Type": "application/json"}

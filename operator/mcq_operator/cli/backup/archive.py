@@ -33,8 +33,8 @@ class ManifestEntry(BaseModel):
     sha256: str
 
 
-class Contents(BaseModel):
-    """A backup's manifest."""
+class BackupManifest(BaseModel):
+    """The last line of a backup: where it is from, and its objects."""
 
     format: int = FORMAT
     operator: str = __version__
@@ -55,7 +55,7 @@ class Writer:
 
     def __init__(self, file: IO[bytes], *, namespace: str, created: str) -> None:
         """Start a backup of `namespace`."""
-        self.contents = Contents(namespace=namespace, created=created)
+        self.manifest = BackupManifest(namespace=namespace, created=created)
         # No timestamp, so that equal content gives equal files.
         self._packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
 
@@ -63,12 +63,12 @@ class Writer:
         """Add one object."""
         line = _line(item)
         entry = ManifestEntry(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
-        self.contents.objects.append(entry)
+        self.manifest.objects.append(entry)
         self._packed.write(line)
 
     def close(self) -> None:
         """Write the manifest and close the file. Before that, the file is not a valid backup."""
-        self._packed.write(_line({MANIFEST: self.contents.model_dump()}))
+        self._packed.write(_line({MANIFEST: self.manifest.model_dump()}))
         self._packed.close()
 
 
@@ -81,7 +81,7 @@ def digest(file: IO[bytes]) -> str:
     return sha256.hexdigest()
 
 
-def verify(file: IO[bytes], *, of: str) -> Contents:
+def verify(file: IO[bytes], *, of: str) -> BackupManifest:
     """Compare every line of a file with its manifest, and return the manifest. Raises CorruptError.
 
     `of` is the file's SHA-256 according to its name.
@@ -93,25 +93,25 @@ def verify(file: IO[bytes], *, of: str) -> Contents:
     digests = []
     for last, line in _lines(file):  # noqa: B007 - the last line is used after the loop
         digests.append(line)
-    manifest = last.get(MANIFEST)
-    if not isinstance(manifest, dict):
+    raw = last.get(MANIFEST)
+    if not isinstance(raw, dict):
         message = "it has no manifest at its end: it was truncated"
         raise CorruptError(message)
-    if manifest.get("format") != FORMAT:
+    if raw.get("format") != FORMAT:
         message = (
-            f"it has format {manifest.get('format')} of operator {manifest.get('operator')}; this operator,"
+            f"it has format {raw.get('format')} of operator {raw.get('operator')}; this operator,"
             f" {__version__}, reads format {FORMAT}: use the operator that wrote it"
         )
         raise CorruptError(message)
     try:
-        contents = Contents.model_validate(manifest)
+        manifest = BackupManifest.model_validate(raw)
     except ValidationError as error:
         message = f"its manifest can't be read: {error.errors()[0]['msg']}"
         raise CorruptError(message) from error
-    if [each.sha256 for each in contents.objects] != digests[:-1]:
+    if [each.sha256 for each in manifest.objects] != digests[:-1]:
         message = "its objects differ from its manifest"
         raise CorruptError(message)
-    return contents
+    return manifest
 
 
 def objects(file: IO[bytes]) -> Iterator[Manifest]:

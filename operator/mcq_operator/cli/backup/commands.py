@@ -63,7 +63,7 @@ async def _create(arguments: argparse.Namespace) -> int:
     except (ClusterError, ConfigException) as error:
         raise _error(error, f"Can't back up namespace {namespace}") from error
     write_line(
-        f"{store.url}/{backup.name}: {_counts(backup.contents)}, {backup.size:,} bytes, read back and good"
+        f"{store.url}/{backup.name}: {_counts(backup.manifest)}, {backup.size:,} bytes, read back and good"
     )
     write_line(f"To restore it: --digest={backup.name.checksum}")
     for name in backup.deleted:
@@ -74,8 +74,8 @@ async def _create(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     backups = list_backups(BackupStore.of(arguments.source), arguments.of_namespace)
     for each in backups:
-        content = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
-        by = f", by operator {each.contents.operator}" if each.contents else ""
+        content = f"CORRUPT: {each.problem}" if each.manifest is None else _counts(each.manifest)
+        by = f", by operator {each.manifest.operator}" if each.manifest else ""
         write_line(f"{each.name}  {each.name.checksum}  {content}{by}")
     if not backups:
         write_error(f"There is no backup in {arguments.source}.")
@@ -94,12 +94,12 @@ def _restore(arguments: argparse.Namespace) -> int:
             )
             raise DigestNeededError(message)
         try:
-            contents = fetch_verified(store, name, file)
+            manifest = fetch_verified(store, name, file)
             restored = [(item["kind"], item["metadata"]["name"]) for item in validate(archive.objects(file))]
         except CorruptError as error:
             raise CorruptError(_refusal(store, name, str(error))) from error
-        write_line(f"{store.url}/{name}: {_counts(contents)}, {name.checksum}")
-        namespace = arguments.of_namespace or contents.namespace
+        write_line(f"{store.url}/{name}: {_counts(manifest)}, {name.checksum}")
+        namespace = arguments.of_namespace or manifest.namespace
         for kind, object_name in restored:
             write_line(f"  {kind} {namespace}/{object_name}")
         outcomes = asyncio.run(_restore_objects(file, arguments, namespace))
@@ -141,14 +141,14 @@ async def _list_references(client: Client, objects: Iterable[Manifest], namespac
 
 
 def _refusal(store: BackupStore, name: BackupName, problem: str) -> str:
-    good = [each.name for each in list_backups(store, name.namespace) if each.contents]
+    good = [each.name for each in list_backups(store, name.namespace) if each.manifest]
     other = f"Use the newest good one: --backup={good[-1]}" if good else "This namespace has no good backup"
     return f"{store.url}/{name} is corrupt, so nothing was restored: {problem}. {other}."
 
 
-def _counts(contents: archive.Contents) -> str:
+def _counts(manifest: archive.BackupManifest) -> str:
     nouns = {SOLVER_KIND: "MCQSolvers", EXAM_KIND: "MCQExams", CONFIG_MAP.kind: "exams' reports"}
-    return ", ".join(f"{contents.count(kind)} {noun}" for kind, noun in nouns.items())
+    return ", ".join(f"{manifest.count(kind)} {noun}" for kind, noun in nouns.items())
 
 
 def _error(error: Exception, summary: str) -> BackupError:

@@ -7,7 +7,7 @@ from typing import IO
 
 from mcq_operator.client import Client
 
-from .archive import Contents, Writer, digest
+from .archive import BackupManifest, Writer, digest
 from .backup_name import BackupName
 from .backup_store import BackupStore
 from .contents import namespace_contents
@@ -20,7 +20,7 @@ class NewBackup:
     """A new backup, and the old ones that were deleted after it."""
 
     name: BackupName
-    contents: Contents
+    manifest: BackupManifest
     size: int
     deleted: list[BackupName]
 
@@ -37,15 +37,15 @@ async def create(
         # Read the new backup before deleting old ones.
         fetch_verified(store, name, file)
         deleted = _delete_surplus(store, name, keep=keep, file=file) if keep else []
-    return NewBackup(name=name, contents=manifest, size=size, deleted=deleted)
+    return NewBackup(name=name, manifest=manifest, size=size, deleted=deleted)
 
 
-async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
+async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: datetime) -> BackupManifest:
     try:
         writer = Writer(file, namespace=namespace, created=now.isoformat(timespec="seconds"))
         async for item in namespace_contents(client, namespace):
             writer.add(item)
-        if not writer.contents.objects:
+        if not writer.manifest.objects:
             # Empty backups would eventually replace the good ones.
             message = (
                 f"Namespace {namespace} has no MCQSolver and no MCQExam, so there is no backup. Check the namespace,"
@@ -56,7 +56,7 @@ async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: date
     except OSError as error:
         message = f"Can't write the backup to {tempfile.gettempdir()}: {error.strerror}. Make room there."
         raise FullError(message) from error
-    return writer.contents
+    return writer.manifest
 
 
 def _delete_surplus(store: BackupStore, new: BackupName, *, keep: int, file: IO[bytes]) -> list[BackupName]:

@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO
 
-from .archive import Contents, verify
+from .archive import BackupManifest, verify
 from .backup_name import BackupName
 from .backup_store import BackupStore
 from .errors import CorruptError, MissingError
@@ -15,7 +15,7 @@ class ListedBackup:
     """A backup, with its manifest or the reason why it is corrupt."""
 
     name: BackupName
-    contents: Contents | None = None
+    manifest: BackupManifest | None = None
     problem: str = ""
 
 
@@ -25,7 +25,7 @@ def list_backups(store: BackupStore, namespace: str | None) -> list[ListedBackup
     with tempfile.TemporaryFile() as file:
         for name in store.names(namespace):
             try:
-                backups.append(ListedBackup(name=name, contents=fetch_verified(store, name, file)))
+                backups.append(ListedBackup(name=name, manifest=fetch_verified(store, name, file)))
             except MissingError:  # deleted since the listing
                 continue
             except CorruptError as error:
@@ -33,7 +33,7 @@ def list_backups(store: BackupStore, namespace: str | None) -> list[ListedBackup
     return backups
 
 
-def fetch_verified(store: BackupStore, name: BackupName, file: IO[bytes]) -> Contents:
+def fetch_verified(store: BackupStore, name: BackupName, file: IO[bytes]) -> BackupManifest:
     """Fetch a backup into `file`, and verify it. Raises BackupError: CorruptError if the backup is damaged."""
     store.get(name, file)
     return verify(file, of=name.digest)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from mcq_operator.api import Condition, LastExam, Manifest, MCQSolver
-from mcq_operator.api.status import Threshold
+from mcq_operator.api.solver_status import Threshold
 from mcq_operator.api.text import one_line
 from mcq_operator.cli.terminal import BOLD, GREEN, RED, YELLOW, styled, write_styled
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from mcq_service.api.openai.schemas import MAX_TEXT_CHARACTERS, text_kind
+from mcq_service.api.openai.schemas import Text
+from mcq_service.api.schema_rules import text_kind
 
 MAX_ITEMS = 512
 MAX_PARTS = 512
-
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 
 class _Part(BaseModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
+from mcq_service.api.current_backend import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.api.decisions.schemas import (
     Answer,
     ChoiceAnswer,
@@ -25,10 +26,9 @@ from mcq_service.api.decisions.schemas import (
 )
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
-from mcq_service.api.openai.served_model import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.mcq import TypedQuestion
 from mcq_service.mcq.probabilities import certainty, expected_level
-from mcq_service.telemetry.exam_mark import of_exam
+from mcq_service.telemetry.exam_requests import of_exam
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,13 +22,12 @@ from mcq_service.api.decisions.input_schemas import (
     MAX_ITEMS,
     AnyItem,
     Content,
-    Text,
     conversation_text,
     first_unmatched,
     plain_text,
 )
-from mcq_service.api.mcq.question_schemas import not_blank
-from mcq_service.api.openai.schemas import text_kind
+from mcq_service.api.openai.schemas import Text
+from mcq_service.api.schema_rules import not_blank, text_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcq_service.telemetry.exam_mark import EXAM, of_exam
+from mcq_service.telemetry.exam_requests import EXAM, of_exam
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -6,10 +6,7 @@ from pydantic import BaseModel, Field
 
 from mcq_service.api.mcq.question_schemas import Mode
 from mcq_service.api.problems import Problem
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+from mcq_service.api.schema_rules import is_none
 
 
 class Choice(BaseModel):
@@ -85,7 +82,7 @@ class Decision(BaseModel):
     answer: Choice | None = Field(description="Null if the service abstained, and with select all.")
     selected: list[Choice] | None = Field(
         default=None,
-        exclude_if=_is_none,
+        exclude_if=is_none,
         description="With select all: the choices that are more probably right than wrong; empty if the service "
         "abstained. Otherwise absent.",
     )
@@ -98,10 +95,10 @@ class Decision(BaseModel):
     abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
     none_of_these: NoneOfThese | None = Field(
-        default=None, exclude_if=_is_none, description="Absent unless the question asked for it."
+        default=None, exclude_if=is_none, description="Absent unless the question asked for it."
     )
     escalation: Escalated | None = Field(
-        default=None, exclude_if=_is_none, description="Absent unless another solver answered."
+        default=None, exclude_if=is_none, description="Absent unless another solver answered."
     )
     trace_id: str | None = Field(description="The request's trace, if it is traced.")
 
@@ -112,7 +109,7 @@ class Answer(Decision):
     reasoning: str | None = Field(description="One line; null in mode answer.")
     output: str | None = Field(
         default=None,
-        exclude_if=_is_none,
+        exclude_if=is_none,
         description="The answer and the reasoning in the `response_format` of the question; absent without one.",
     )
     usage: Usage

@@ -7,14 +7,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
+from mcq_service.api.current_backend import BackendDep
 from mcq_service.api.http import validation
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
 from mcq_service.api.mcq import answer_events
 from mcq_service.api.mcq.answer_schemas import Answer, Results
-from mcq_service.api.mcq.question_schemas import NO_ESCALATION, AnswerRequest, Batch, MalformedQuestion
+from mcq_service.api.mcq.batch_schemas import Batch, MalformedQuestion
+from mcq_service.api.mcq.question_schemas import NO_ESCALATION, AnswerRequest
 from mcq_service.api.problems import MEDIA_TYPE, InvalidQuestion, Problem
-from mcq_service.mcq import MCQService
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
 
@@ -32,15 +33,6 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
         504: "The answer took too long.",
     }.items()
 }
-
-
-def current_mcq_service(request: Request) -> MCQService:
-    """Return the service. Raises NotReady before the model is loaded, Draining after SIGTERM."""
-    mcq: MCQService = request.app.state.lifecycle.require_backend().mcq
-    return mcq
-
-
-MCQServiceDep = Annotated[MCQService, Depends(current_mcq_service)]
 
 
 def may_escalate(
@@ -61,9 +53,10 @@ MayEscalate = Annotated[bool, Depends(may_escalate)]
 
 @router.post("/mcq/answer", responses={200: answer_events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
 async def answer(
-    request: Request, question: AnswerRequest, mcq: MCQServiceDep, escalate: MayEscalate
+    request: Request, question: AnswerRequest, backend: BackendDep, escalate: MayEscalate
 ) -> Answer | Response:
     """Answer one multiple-choice question."""
+    mcq = backend.mcq
     request.state.mode = question.mode or mcq.defaults.mode
     if question.stream or answer_events.accepts_events_only(request):
         return await answer_events.answer_stream(request, mcq.stream(question, escalate=escalate))
@@ -71,12 +64,12 @@ async def answer(
 
 
 @router.post("/mcq/answers", responses=PROBLEMS, response_model=Results)
-async def answers(request: Request, batch: Batch, mcq: MCQServiceDep, escalate: MayEscalate) -> Response:
+async def answers(request: Request, batch: Batch, backend: BackendDep, escalate: MayEscalate) -> Response:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
     questions = [
         validation.from_pydantic(each.errors, each.value) if isinstance(each, MalformedQuestion) else each
         for each in batch.items
     ]
-    results = await cancel_on_disconnect(request, mcq.answers(questions, escalate=escalate))
+    results = await cancel_on_disconnect(request, backend.mcq.answers(questions, escalate=escalate))
     # Serialised here: FastAPI would go through the results three times on the event loop.
     return Response(await asyncio.to_thread(results.model_dump_json), media_type="application/json")

@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     field_validator,
     model_validator,
@@ -19,20 +18,18 @@ from pydantic_core import PydanticCustomError
 
 from mcq_service.api.openai.schemas import (
     MAX_LOGPROBS,
-    MAX_TEXT_CHARACTERS,
     FinishReason,
     SamplingParameters,
+    Text,
     Unsupported,
     Usage,
-    text_kind,
 )
+from mcq_service.api.schema_rules import is_none, text_kind
 
 MAX_MESSAGES = 512
 MAX_PARTS = 512
 MAX_SCHEMA_CHARACTERS = 65_536
 SCHEMA_POINTER = "/response_format/json_schema/schema"
-
-_Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 
 class TextPart(BaseModel):
@@ -41,7 +38,7 @@ class TextPart(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["text"]
-    text: _Text
+    text: Text
 
 
 class Message(BaseModel):
@@ -51,8 +48,7 @@ class Message(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[_Text, Tag("string")]
-        | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
+        Annotated[Text, Tag("string")] | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
         Discriminator(text_kind),
     ]
     tool_calls: Annotated[Any, Unsupported([])] = None
@@ -200,15 +196,11 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
-def _is_none(value: str | None) -> bool:
-    return value is None
-
-
 class Delta(BaseModel):
     """The new part of the turn."""
 
-    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
-    content: str | None = Field(default=None, exclude_if=_is_none)
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
+    content: str | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(BaseModel):

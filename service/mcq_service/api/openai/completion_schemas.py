@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from mcq_service.api.openai.schemas import (
     MAX_LOGPROBS,
-    MAX_TEXT_CHARACTERS,
     FinishReason,
     SamplingParameters,
+    Text,
     Unsupported,
     Usage,
 )
 
 MAX_PROMPTS = 256
 
-_Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 _Token = Annotated[int, Field(ge=0, lt=2**31)]
 _Tokens = Annotated[list[_Token], Field(min_length=1, fail_fast=True)]
 _Prompts = Field(min_length=1, max_length=MAX_PROMPTS)
@@ -34,8 +33,8 @@ class CompletionRequest(SamplingParameters):
     """One or several prompts, and how to continue them."""
 
     prompt: Annotated[
-        Annotated[_Text, Tag("string")]
-        | Annotated[list[_Text], _Prompts, Tag("strings")]
+        Annotated[Text, Tag("string")]
+        | Annotated[list[Text], _Prompts, Tag("strings")]
         | Annotated[_Tokens, Tag("tokens")]
         | Annotated[list[_Tokens], _Prompts, Tag("arrays")],
         Discriminator(_form),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from mcq_service.api.current_backend import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.api.http import sse
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
@@ -14,7 +15,6 @@ from mcq_service.api.openai import errors
 from mcq_service.api.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from mcq_service.api.openai.completion_schemas import Completion, CompletionRequest
 from mcq_service.api.openai.schemas import ErrorResponse, Model, Models, TypeSafeModel
-from mcq_service.api.openai.served_model import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.api.problems import NoTokens
 from mcq_service.openai import ChatCompletions, Completions, Generation
 

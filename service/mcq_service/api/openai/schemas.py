@@ -17,12 +17,15 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from mcq_service.api.schema_rules import text_kind
+
 MAX_LOGPROBS = 20
 MAX_STOPS = 16
 MAX_N = 16
 MAX_STOP_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 200_000
 """Characters of one prompt or message: more than any context has room for."""
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 FinishReason = Literal["stop", "length"]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
@@ -50,11 +53,6 @@ class Unsupported:
         ):
             return value
         raise PydanticCustomError("unsupported", "is not supported by this service")
-
-
-def text_kind(value: Any) -> str:
-    """Return the form of a text, so that pydantic reports the errors of this form only."""
-    return "array" if isinstance(value, list) else "string"
 
 
 class StreamOptions(BaseModel):

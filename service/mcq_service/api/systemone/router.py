@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
+from mcq_service.api.current_backend import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute
-from mcq_service.api.openai.served_model import NO_SUCH_MODEL, BackendDep, check_model
 from mcq_service.api.systemone.schemas import (
     Answer,
     ChoiceAnswer,

@@ -15,9 +15,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mcq_service.api.decisions.input_schemas import Text, json_text
+from mcq_service.api.decisions.input_schemas import json_text
 from mcq_service.api.decisions.schemas import MAX_CHOICES, described, truth_options, truth_question
-from mcq_service.api.mcq.question_schemas import not_blank
+from mcq_service.api.openai.schemas import Text
+from mcq_service.api.schema_rules import not_blank
 
 MAX_QUESTIONS = 256
 """The parser's limit on the keys of a map."""

@@ -33,15 +33,15 @@ def changed_archive(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
     return io.BytesIO(gzip.compress("".join(change(text.splitlines(keepends=True))).encode()))
 
 
-def verify(file: io.BytesIO) -> archive.Contents:
+def verify(file: io.BytesIO) -> archive.BackupManifest:
     """Verify the file against its current digest, so that only its content can fail."""
     return archive.verify(file, of=hashlib.sha256(file.getvalue()).hexdigest())
 
 
 def test_an_archive_returns_its_objects_in_order_and_its_manifest_counts_them() -> None:
     file = archive_file()
-    contents = verify(file)
-    assert (contents.namespace, contents.count("ConfigMap"), contents.count("MCQSolver")) == ("team", 3, 0)
+    manifest = verify(file)
+    assert (manifest.namespace, manifest.count("ConfigMap"), manifest.count("MCQSolver")) == ("team", 3, 0)
     assert list(archive.objects(file)) == ITEMS
 
 

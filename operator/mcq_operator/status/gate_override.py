@@ -1,4 +1,4 @@
-"""How a change gets through without passing its gate, and the record of it.
+"""A gate's override: a change goes through without passing its exam, and the status records how.
 
 A person may approve the change by its digest, or remove or loosen the gate together with the change. The operator
 allows and records it.
@@ -7,8 +7,8 @@ allows and records it.
 from datetime import datetime
 
 from mcq_operator.api import GateStatus, MCQSolver, Override, names
+from mcq_operator.api.gate_status import GateTerms
 from mcq_operator.api.scaling import Gate
-from mcq_operator.api.status import GateTerms
 
 from .finding import quoted
 from .transitions import stamp

@@ -1,4 +1,4 @@
-"""The model that a request of an OpenAI-compatible path is for."""
+"""The backend that answers a request, and the check that it serves the requested model."""
 
 from __future__ import annotations
 

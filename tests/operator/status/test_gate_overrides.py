@@ -19,8 +19,8 @@ from tests.operator.support import NOON, solver
 from mcq_operator import status
 from mcq_operator.api import GateStatus
 from mcq_operator.status.gate import advance, finding, holds
+from mcq_operator.status.gate_override import override, ungated_change
 from mcq_operator.status.transitions import stamp
-from mcq_operator.status.waiver import override, ungated_change
 
 
 def test_an_annotation_lets_only_its_change_through_and_is_recorded() -> None:

@@ -1,4 +1,4 @@
-"""The mark of an exam's requests: they are not users', so they do not count in the replica's traffic."""
+"""Recognize the requests of exams: they do not count as traffic, which is of users alone."""
 
 from __future__ import annotations
 

@@ -1,0 +1,83 @@
+"""Collect the observed state of a solver, from which its status is made."""
+
+from datetime import datetime
+
+from mcq_operator import status
+from mcq_operator.api import MCQSolver, ResourceStatus, SolverKey, names
+from mcq_operator.api.gate_status import Traffic
+from mcq_operator.api.kinds import (
+    AUTOSCALER,
+    CRON_JOB,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    INGRESS,
+    PROMETHEUS_RULE,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
+)
+from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
+from mcq_operator.client import Applied, Children, Cluster
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.load_progress import LoadProgressProber
+
+from .steps import warning
+
+
+async def observe(
+    solver: MCQSolver,
+    cluster: Cluster,
+    applied: Applied,
+    children: Children,
+    refused: list[Refusal],
+    rivals: list[Rival],
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
+    now: datetime,
+    *,
+    traffic: Traffic | None,
+) -> ObservedSolver:
+    """Return what the status of a solver is made from, after its objects were applied. Raises ClusterError."""
+    manifest = applied.live.get(DEPLOYMENT.named(solver.name))
+    deployment = Deployment.of(manifest) if manifest else None
+    scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
+    may_roll_back = status.rollback.needs_replica_sets(solver, deployment, children.pods)
+    return ObservedSolver(
+        deployment=deployment,
+        pods=children.pods,
+        conflicts=applied.conflicts,
+        blocked=applied.blocked,
+        refused=refused,
+        absent=applied.absent,
+        scaler=next((scaler for scaler in scalers if scaler), None),
+        replica_sets=await cluster.replica_sets(solver) if may_roll_back else [],
+        ingress=applied.live.get(INGRESS.named(solver.name)),
+        route=applied.live.get(HTTP_ROUTE.named(solver.name)),
+        monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
+        rivals=rivals,
+        warning=await warning(cluster, children.pods, now),
+        starting=load_progress.message(solver, children.pods),
+        backups=await _backups(solver, cluster, applied, now),
+        keys=api_keys.count(solver, children.pods),
+        traffic=traffic,
+        escalation=await _escalation(solver, cluster),
+    )
+
+
+async def _escalation(solver: MCQSolver, cluster: Cluster) -> ResourceStatus | None:
+    """Return the status of the solver that this one escalates to, if it exists."""
+    target = solver.spec.answering.escalate_to
+    if target is None:
+        return None
+    stored = await cluster.stored(SolverKey(solver.namespace, target.solver_ref.name))
+    return stored.status if stored else None
+
+
+async def _backups(
+    solver: MCQSolver, cluster: Cluster, applied: Applied, now: datetime
+) -> ObservedBackups | None:
+    cron_job = applied.live.get(CRON_JOB.named(names.backup_name(solver)))
+    if cron_job is None:
+        return None
+    jobs, pods = await cluster.backups(solver)
+    backup_warning = await warning(cluster, pods, now, jobs=jobs)
+    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=backup_warning)
