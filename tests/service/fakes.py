@@ -158,8 +158,8 @@ class FakeSharedTexts:
     stem: Tokens = field(default_factory=lambda: Tokens(prompt=25, cached=20))
 
     @property
-    def begun(self) -> float | None:
-        return min((text.begun for text in self.texts if text.begun is not None), default=None)
+    def started_at(self) -> float | None:
+        return min((text.started_at for text in self.texts if text.started_at is not None), default=None)
 
     @property
     def tokens(self) -> Tokens:
@@ -178,7 +178,7 @@ class FakeText:
 
     def __init__(self, texts: FakeTexts, prompt: Prompt) -> None:
         self.tokens = Tokens(prompt=30, cached=20)
-        self.begun: float | None = None
+        self.started_at: float | None = None
         self._texts = texts
         self._prompt = prompt
 
@@ -211,8 +211,8 @@ class FakeText:
             yield line.feed(piece)
 
     def _begin(self) -> None:
-        if self.begun is None:
-            self.begun = time.monotonic()
+        if self.started_at is None:
+            self.started_at = time.monotonic()
             self._texts.read.append(self._prompt)
 
 

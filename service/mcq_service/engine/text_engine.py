@@ -46,7 +46,7 @@ class Text(Protocol):
     """A prompt and its continuation."""
 
     tokens: Tokens
-    begun: float | None
+    started_at: float | None
     """When the first computation for it began, on the monotonic clock in seconds; None before."""
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
@@ -84,7 +84,7 @@ class SharedTexts(Protocol):
     """Texts that begin with the same stem."""
 
     @property
-    def begun(self) -> float | None:
+    def started_at(self) -> float | None:
         """When the first computation for them began, on the monotonic clock in seconds; None before."""
 
     @property

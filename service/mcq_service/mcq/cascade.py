@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.mcq.escalation import Escalation
     from mcq_service.mcq.session import AnswerOptions, Session
-    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.scheduler import Admission, RequestPart
     from mcq_service.telemetry import Metrics, Tracing
 
     Event = Decision | ReasoningDelta | Answer
@@ -35,7 +35,7 @@ class Cascade:
 
     async def answer(
         self, session: Callable[..., Session], options: AnswerOptions, emit: Callable[[Event], None],
-        admission: Admission, part: LanePart | None, kept: ExitStack,
+        admission: Admission, part: RequestPart | None, kept: ExitStack,
     ) -> tuple[Answer, Usage]:  # fmt: skip
         """Return the answer, and the tokens of this replica's own model; `session` creates a session for the question.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.engine import Share, Text
     from mcq_service.prompts import Form
-    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.scheduler import Admission, RequestPart
 
 
 @dataclass
@@ -34,7 +34,7 @@ class ChoosingSession(Session):
         """The labels of the choices."""
         return [option.label for option in self.choices]
 
-    async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
+    async def run(self, admission: Admission, part: RequestPart | None = None) -> Answer:
         """See Session."""
         self.choices = labelled(self.question.offered, self.texts)
         prompt = self.render(self._form)
@@ -59,7 +59,7 @@ class ChoosingSession(Session):
                         reasoning = await self.explain(text, label)
                 finally:
                     self.count(text.tokens)
-                    self.begun = text.begun
+                    self.started_at = text.started_at
             if explanation_prompt is not None:
                 with explanation_prompt.open(slot.share) as text:
                     reasoning = await self.explain(text, label)
@@ -97,7 +97,7 @@ class ChoosingSession(Session):
                 self.choices,
                 probabilities,
                 min_confidence=self.options.min_confidence,
-                way_out=self.question.none_of_these,
+                has_none_of_these=self.question.none_of_these,
             )
         self.answered = self.clock()
         decision = self._decision(selection)

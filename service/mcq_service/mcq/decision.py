@@ -28,11 +28,12 @@ def decide(
     probabilities: Sequence[float],
     *,
     min_confidence: float,
-    way_out: bool = False,
+    has_none_of_these: bool = False,
 ) -> Selection:
     """Select the most probable choice, or abstain if its probability is below `min_confidence`.
 
-    With `way_out`, the last option says that no choice is right; there is no answer if it is the most probable.
+    With `has_none_of_these`, the last option says that no choice is right. There is no answer if it is the most
+    probable.
     """
     best = max(range(len(options)), key=probabilities.__getitem__)
     confidence, second, *_ = sorted(probabilities, reverse=True)
@@ -41,7 +42,7 @@ def decide(
     return Selection(
         best=best,
         answer=None
-        if abstained or (way_out and best == len(options) - 1)
+        if abstained or (has_none_of_these and best == len(options) - 1)
         else Choice(label=label, index=best, text=text),
         confidence=confidence,
         margin=confidence - second,

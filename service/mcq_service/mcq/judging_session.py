@@ -14,7 +14,7 @@ from mcq_service.api.problems import InvalidField, InvalidQuestion
 from mcq_service.mcq.decision import judge
 from mcq_service.mcq.label_scoring import (
     SharedQuestion,
-    debias_unmeasured,
+    debias_without_calibration,
     labelled,
     orders_of,
     shared_probabilities,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mcq_service.api.mcq.answer_schemas import Answer
     from mcq_service.engine import SharedTexts
     from mcq_service.prompts import Prompt
-    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.scheduler import Admission, RequestPart
 
 _VERDICTS = ["A", "B"]
 """The labels of true and false."""
@@ -42,7 +42,7 @@ _NONE = "none"
 class JudgingSession(Session):
     """One question with any number of right choices, and the state of its answer."""
 
-    async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
+    async def run(self, admission: Admission, part: RequestPart | None = None) -> Answer:
         """See Session. Raises InvalidQuestion in mode reason, too."""
         if self.options.mode == "reason":
             raise InvalidQuestion(
@@ -76,7 +76,7 @@ class JudgingSession(Session):
 
     def _judgements(self) -> tuple[list[SharedQuestion], list[Prompt]]:
         """Return a question with two options for each choice, and their prompts in each order."""
-        debias = debias_unmeasured(2, self.options.debias)
+        debias = debias_without_calibration(2, self.options.debias)
         orders = orders_of(2, debias=debias, calibration=self.calibration)
         judged = [
             SharedQuestion(_VERDICTS, debias, orders, index * len(orders))
@@ -97,7 +97,7 @@ class JudgingSession(Session):
             )
         self.answered = self.clock()
         self.count(texts.tokens)
-        self.begun = texts.begun
+        self.started_at = texts.started_at
         judgement = judge(
             self.choices, [right for right, _ in probabilities], min_confidence=self.options.min_confidence
         )

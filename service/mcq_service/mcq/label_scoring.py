@@ -27,7 +27,7 @@ class SharedQuestion(NamedTuple):
     first: int
 
 
-def debias_unmeasured(choices: int, debias: Debias) -> Debias:
+def debias_without_calibration(choices: int, debias: Debias) -> Debias:
     """Return how to debias a question of a kind that has no calibration: two choices are asked in both orders."""
     return "rotations" if debias == "prior" and choices == 2 else debias
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.mcq.escalation import Escalation
     from mcq_service.prompts import Form, Forms
-    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.scheduler import Admission, RequestPart
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer
@@ -122,12 +122,12 @@ class MCQService:
         Raises RequestTooLarge, QueueFull or QueueClosed.
         """
         self._check([each for each in questions if isinstance(each, Question)])
-        with self._admission.lane(len(questions)) as lane:
+        with self._admission.admit_parts(len(questions)) as parts:
             openings = Openings()
             tasks = [
                 partial(self._result, index, each, openings, escalate) for index, each in enumerate(questions)
             ]
-            return Results(results=await lane.gather(tasks))
+            return Results(results=await parts.gather(tasks))
 
     def _check(self, questions: Sequence[Question]) -> None:
         """Refuse questions that are too much work: with rotations, a request body could ask for hours of it."""
@@ -151,7 +151,7 @@ class MCQService:
         question: Question | ProblemError,
         openings: Openings,
         escalate: bool,
-        part: LanePart,
+        part: RequestPart,
     ) -> Result:
         mode = "unknown"
         try:
@@ -198,7 +198,7 @@ class MCQService:
 
     async def _run(
         self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,
-        part: LanePart | None = None, *, escalate: bool,
+        part: RequestPart | None = None, *, escalate: bool,
     ) -> Answer:  # fmt: skip
         session_type: type[Session] = ChoosingSession if question.select == "one" else JudgingSession
         session = partial(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mcq_service.engine import EncodedPrompt, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.prompts import Form, Forms, Opening, Openings, Prompt
-    from mcq_service.scheduler import Admission, LanePart, Slot
+    from mcq_service.scheduler import Admission, RequestPart, Slot
     from mcq_service.telemetry import Tracing
 
 _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
@@ -78,11 +78,11 @@ class Session(ABC):
     choices: list[Option] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     opening_sizes: dict[Opening, int] = field(default_factory=dict)
-    begun: float | None = None
+    started_at: float | None = None
     answered: float = 0.0
 
     @abstractmethod
-    async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
+    async def run(self, admission: Admission, part: RequestPart | None = None) -> Answer:
         """Answer, alone or as a part of a batch.
 
         Raises PromptTooLong, TooManyChoices, EngineFailed, SchedulerError, or TooUnsure if the question may be
@@ -108,7 +108,7 @@ class Session(ABC):
         return encoded
 
     @asynccontextmanager
-    async def turn(self, admission: Admission, size: int, part: LanePart | None) -> AsyncIterator[Slot]:
+    async def turn(self, admission: Admission, size: int, part: RequestPart | None) -> AsyncIterator[Slot]:
         """Wait for the session's turn, with `size` tokens beside its openings, and hold it."""
         unsure = None
         with admission.admit(
@@ -210,7 +210,7 @@ class Session(ABC):
             return round(1000 * (until - self.admitted), 3)
 
         return Timings(
-            queue_ms=ms(self.admitted if self.begun is None else self.begun),
+            queue_ms=ms(self.admitted if self.started_at is None else self.started_at),
             answer_ms=ms(self.answered),
             total_ms=ms(self.clock()),
         )

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.mcq.choices import Option
 from mcq_service.api.problems import RequestTooLarge
-from mcq_service.mcq.label_scoring import SharedQuestion, debias_unmeasured, orders_of, shared_probabilities
+from mcq_service.mcq.label_scoring import (
+    SharedQuestion,
+    debias_without_calibration,
+    orders_of,
+    shared_probabilities,
+)
 from mcq_service.mcq.service import MAX_REQUEST_CHARACTERS
 from mcq_service.prompts import CHATML, render_about
 from mcq_service.runtime.task_group import gather
@@ -106,7 +111,7 @@ class TypedQuestions:
         characters = 0
         for question in questions:
             count = len(question.options)
-            debias = debias_unmeasured(count, self._debias)
+            debias = debias_without_calibration(count, self._debias)
             orders = orders_of(count, debias=debias, calibration=self._calibration)
             characters += len(orders) * (len(question.text) + sum(map(len, question.options)))
             if characters > MAX_REQUEST_CHARACTERS:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcq_service.api.openai.schemas import FinishReason
     from mcq_service.engine import JSONGrammar, Tokenizer
     from mcq_service.prompts import ChatTemplate
-    from mcq_service.scheduler import Admission, LanePart, LocalText, LocalTextEngine
+    from mcq_service.scheduler import Admission, LocalText, LocalTextEngine, RequestPart
     from mcq_service.telemetry import Metrics, Tracing
 
 Mode = Literal["completion", "chat"]
@@ -194,8 +194,8 @@ class Generation:
         if len(requests) == 1:
             await self._run_one(mode, 0, requests[0], emit)
             return
-        with self._admission.lane(len(requests)) as lane:
-            await lane.gather(
+        with self._admission.admit_parts(len(requests)) as parts:
+            await parts.gather(
                 [partial(self._run_one, mode, index, each, emit) for index, each in enumerate(requests)]
             )
 
@@ -205,7 +205,7 @@ class Generation:
         index: int,
         request: GenerationRequest,
         emit: Callable[[Event], None],
-        part: LanePart | None = None,
+        part: RequestPart | None = None,
     ) -> None:
         started = time.monotonic()
         limit = self._limit(request)

@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
-from mcq_service.scheduler.lane import Lane, PartState
+from mcq_service.scheduler.request_parts import PartState, RequestParts
 from mcq_service.scheduler.service_rate import ServiceRate
 from mcq_service.scheduler.slot import QueuedRequest, Slot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from mcq_service.scheduler.lane import LanePart
+    from mcq_service.scheduler.request_parts import RequestPart
 
 _QUEUED_SHARE = 0.5  # of the deadline
 # Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
@@ -62,7 +62,7 @@ class Admission:
         self._rates = {writes: ServiceRate(clock) for writes in (False, True)}
         self._waiting: list[QueuedRequest] = []
         self._active: list[QueuedRequest] = []
-        self._lanes: set[Lane] = set()
+        self._many_parts: set[RequestParts] = set()
         self._draining = False
         self._in_progress = 0
         self._idle = asyncio.Event()
@@ -112,23 +112,23 @@ class Admission:
             self._idle.set()
 
     @contextmanager
-    def lane(self, parts: int) -> Iterator[Lane]:
+    def admit_parts(self, count: int) -> Iterator[RequestParts]:
         """Hold a place in the queue for a request of many parts, until all of them had their turn.
 
         Raises QueueFull or QueueClosed.
         """
         self._refuse_if_draining()
         self._refuse_if_full(0, wait=max(self._wait_seconds(writes=each) for each in (False, True)))
-        lane = Lane(parts, on_empty=self._lanes.discard)
-        self._lanes.add(lane)
+        parts = RequestParts(count, on_empty=self._many_parts.discard)
+        self._many_parts.add(parts)
         try:
-            yield lane
+            yield parts
         finally:
-            self._lanes.discard(lane)
+            self._many_parts.discard(parts)
 
     @contextmanager
     def admit(
-        self, tokens: int, *, writes: bool, part: LanePart | None = None,
+        self, tokens: int, *, writes: bool, part: RequestPart | None = None,
         openings: Mapping[Any, int] | None = None, again: bool = False,
     ) -> Iterator[Slot]:  # fmt: skip
         """Hold a place in the queue for a request that keeps up to `tokens` in memory.
@@ -188,14 +188,14 @@ class Admission:
         """Raise QueueFull if the queue has no place, or if its requests will take too long: `wait` seconds."""
         queue = self._queue()
         size = sum(each.size for each in queue)
-        count = sum(each.part is None for each in queue) + len(self._lanes)
+        count = sum(each.part is None for each in queue) + len(self._many_parts)
         if (
             count < self._limits.queued_requests
             and (not count or size + tokens <= self._limits.queued_tokens)
             and wait <= _QUEUED_SHARE * self._limits.deadline_seconds
         ):
             return
-        waiting = count - len(self._lanes) + sum(lane.waiting for lane in self._lanes)
+        waiting = count - len(self._many_parts) + sum(parts.waiting for parts in self._many_parts)
         retry = max(rate.retry_after(waiting) for rate in self._rates.values())
         raise QueueFull(
             f"{count} requests with {size} tokens are waiting; try again in {retry} s.", retry_after=retry

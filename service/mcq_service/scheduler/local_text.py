@@ -50,18 +50,18 @@ class LocalText:
         self._room = room
         self._parent = parent
         self._bypass_prefix_cache = bypass_prefix_cache
-        self._begun: float | None = None
+        self._started_at: float | None = None
         self._reads_parent = False
         self.reading = asyncio.Lock()  # held while a fork reads it
 
     @property
-    def begun(self) -> float | None:
+    def started_at(self) -> float | None:
         """See Text. Reading its parent is a text's own computation, unless another text reads it."""
-        return self._parent.begun if self._parent and self._reads_parent else self._begun
+        return self._parent.started_at if self._parent and self._reads_parent else self._started_at
 
-    @begun.setter
-    def begun(self, seconds: float | None) -> None:
-        self._begun = seconds
+    @started_at.setter
+    def started_at(self, seconds: float | None) -> None:
+        self._started_at = seconds
 
     def open_sequence(self, engine: Engine[Any]) -> None:
         """See SchedulableText."""

@@ -194,9 +194,9 @@ class LocalSharedTexts:
         self._total, self._computed = 0, 0
 
     @property
-    def begun(self) -> float | None:
+    def started_at(self) -> float | None:
         """See SharedTexts."""
-        return self._stem.begun
+        return self._stem.started_at
 
     @property
     def stem(self) -> Tokens:

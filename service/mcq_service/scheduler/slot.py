@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcq_service.engine import Share
-from mcq_service.scheduler.lane import PartState
+from mcq_service.scheduler.request_parts import PartState
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from mcq_service.scheduler.lane import LanePart
+    from mcq_service.scheduler.request_parts import RequestPart
 
 
 class Startable(Protocol):
     """Work that records when its first computation began."""
 
     @property
-    def begun(self) -> float | None:
+    def started_at(self) -> float | None:
         """The time on the monotonic clock, in seconds; None before."""
 
 
@@ -30,7 +30,7 @@ class QueuedRequest:
     tokens: int
     openings: Mapping[Any, int]
     writes: bool
-    part: LanePart | None
+    part: RequestPart | None
     turn: asyncio.Future[None]
     text: Startable | None = None
 
@@ -42,7 +42,7 @@ class QueuedRequest:
     @property
     def queued(self) -> bool:
         """True until its first computation begins."""
-        return self.text is None or self.text.begun is None
+        return self.text is None or self.text.started_at is None
 
 
 class Slot:

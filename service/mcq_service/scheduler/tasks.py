@@ -33,7 +33,7 @@ class SchedulableText(Protocol):
     since_turn: int
     """Tokens read since its turn was set."""
     arrival: int
-    begun: float | None
+    started_at: float | None
 
     def open_sequence(self, engine: Engine[Any]) -> None:
         """Open the sequence, unless it is open."""
@@ -50,8 +50,8 @@ class Task:
 
     def batch_item(self, count: int) -> BatchItem[Any]:
         """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs."""
-        if self.text.begun is None:
-            self.text.begun = time.monotonic()
+        if self.text.started_at is None:
+            self.text.started_at = time.monotonic()
         tokens = self.text.pending[:count]
         if count < len(self.text.pending):
             return BatchItem(self.text.sequence, tokens)

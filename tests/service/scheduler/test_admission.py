@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.service.fakes import until
 
-from mcq_service.scheduler import Admission, LanePart, Limits, QueueClosed, QueueFull, Slot
+from mcq_service.scheduler import Admission, Limits, QueueClosed, QueueFull, RequestPart, Slot
 from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS
 from mcq_service.scheduler.service_rate import ServiceRate
 
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass
 class Text:
-    begun: float | None = None
+    started_at: float | None = None
 
 
 def admission(clock: Clock | None = None, **limits: int) -> Admission:
@@ -45,7 +45,7 @@ async def test_an_idle_service_admits_at_once() -> None:
         await asyncio.wait_for(slot.turn(), 1)
         slot.watch(text)
         assert (queue.queued, queue.pending) == (1, 1)
-        text.begun = 1.0
+        text.started_at = 1.0
         assert (queue.queued, queue.pending) == (0, 1)
     assert queue.pending == 0
 
@@ -57,7 +57,7 @@ async def test_too_many_requests_are_refused_with_a_retry_after() -> None:
         with pytest.raises(QueueFull) as refused, queue.admit(1, writes=False):
             pass
         assert refused.value.retry_after >= 1
-        first.watch(Text(begun=1.0))
+        first.watch(Text(started_at=1.0))
         with queue.admit(1, writes=False):
             assert queue.queued == 2
 
@@ -106,7 +106,7 @@ async def test_a_request_that_leaves_the_queue_frees_its_place() -> None:
     """This includes a request that never had its turn."""
     queue = admission(writers=1, queued_requests=2)
     with queue.admit(1, writes=True) as first:
-        first.watch(Text(begun=1.0))
+        first.watch(Text(started_at=1.0))
 
         async def waiting() -> None:
             with queue.admit(1, writes=True) as slot:
@@ -149,7 +149,7 @@ async def finish(queue: Admission, clock: Clock, count: int, *, seconds: float, 
         slot = following.enter_context(queue.admit(1, writes=writes))
         clock.now += seconds
         last.close()
-        slot.watch(Text(begun=clock.now))
+        slot.watch(Text(started_at=clock.now))
         last = following
     last.close()
 
@@ -183,7 +183,7 @@ async def test_a_request_that_would_wait_for_half_of_its_deadline_is_refused() -
         with pytest.raises(QueueFull) as refused, queue.admit(1, writes=True):
             pass
         assert refused.value.retry_after == 18
-        with pytest.raises(QueueFull), queue.lane(2):
+        with pytest.raises(QueueFull), queue.admit_parts(2):
             pass
         with queue.admit(1, writes=False):  # it passes those that write
             pass
@@ -221,17 +221,17 @@ async def test_a_request_of_many_parts_counts_as_one() -> None:
     order: list[str] = []
     go = asyncio.Event()
 
-    async def work(name: str, part: LanePart | None = None) -> str:
+    async def work(name: str, part: RequestPart | None = None) -> str:
         with queue.admit(10, writes=True, part=part) as slot:
             await slot.turn()
-            slot.watch(Text(begun=1.0))
+            slot.watch(Text(started_at=1.0))
             order.append(name)
             await go.wait()
         return name
 
     async def batch(name: str) -> list[str]:
-        with queue.lane(4) as lane:
-            return await lane.gather([partial(work, f"{name}{number}") for number in range(4)])
+        with queue.admit_parts(4) as parts:
+            return await parts.gather([partial(work, f"{name}{number}") for number in range(4)])
 
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(batch("a")), asyncio.create_task(batch("b"))]
     await until(lambda: queue.pending == 3)
@@ -239,12 +239,12 @@ async def test_a_request_of_many_parts_counts_as_one() -> None:
     await until(lambda: queue.pending == 4)
     with pytest.raises(QueueFull, match="3 requests with 30 tokens"), queue.admit(1, writes=False):
         pass
-    with pytest.raises(QueueFull), queue.lane(2):
+    with pytest.raises(QueueFull), queue.admit_parts(2):
         pass
     go.set()
     assert await asyncio.gather(*tasks) == [["a0", "a1", "a2", "a3"], ["b0", "b1", "b2", "b3"], "single"]
     assert order == ["a0", "b0", "a1", "single", "b1", "a2", "b2", "a3", "b3"]
-    with queue.lane(1), queue.lane(1), queue.lane(1):
+    with queue.admit_parts(1), queue.admit_parts(1), queue.admit_parts(1):
         pass
 
 
@@ -252,32 +252,32 @@ async def test_a_part_that_fails_before_its_turn_lets_the_next_one_start() -> No
     """An example is a question that does not fit."""
     queue = admission()
 
-    async def fail(part: LanePart) -> str:
+    async def fail(part: RequestPart) -> str:
         return "failed"
 
-    async def work(part: LanePart) -> str:
+    async def work(part: RequestPart) -> str:
         with queue.admit(10, writes=False, part=part) as slot:
             await slot.turn()
         return "worked"
 
-    with queue.lane(3) as lane:
-        assert await lane.gather([fail, work, fail]) == ["failed", "worked", "failed"]
+    with queue.admit_parts(3) as parts:
+        assert await parts.gather([fail, work, fail]) == ["failed", "worked", "failed"]
 
 
 async def test_the_first_failure_of_a_part_cancels_the_others() -> None:
     """No place stays taken."""
     queue = admission(writers=1)
 
-    async def work(number: int, part: LanePart) -> None:
+    async def work(number: int, part: RequestPart) -> None:
         with queue.admit(10, writes=True, part=part) as slot:
             await slot.turn()
             if number == 1:
                 raise ValueError("broken")
 
-    with pytest.raises(ValueError, match="broken"), queue.lane(5) as lane:
-        await lane.gather([partial(work, number) for number in range(5)])
+    with pytest.raises(ValueError, match="broken"), queue.admit_parts(5) as parts:
+        await parts.gather([partial(work, number) for number in range(5)])
     assert queue.pending == 0
-    assert queue._lanes == set()
+    assert queue._many_parts == set()
 
 
 async def test_few_parts_are_active() -> None:
@@ -286,7 +286,7 @@ async def test_few_parts_are_active() -> None:
     go = asyncio.Event()
     running_parts = most = 0
 
-    async def work(part: LanePart) -> None:
+    async def work(part: RequestPart) -> None:
         nonlocal running_parts, most
         with queue.admit(1, writes=False, part=part) as slot:
             await slot.turn()
@@ -296,8 +296,8 @@ async def test_few_parts_are_active() -> None:
             running_parts -= 1
 
     async def batch() -> None:
-        with queue.lane(100) as lane:
-            await lane.gather([work] * 100)
+        with queue.admit_parts(100) as parts:
+            await parts.gather([work] * 100)
 
     running = [asyncio.create_task(batch()) for _ in range(2)]
     # Each batch has one part that waits.

@@ -41,7 +41,7 @@ class RemoteText:
     def __init__(self, client: OpenAIClient, *, model: str, top: int, text: str) -> None:
         """Start with `text`; each scoring asks for the `top` most probable tokens."""
         self.tokens = Tokens()
-        self.begun: float | None = None
+        self.started_at: float | None = None
         self._client = client
         self._model = model
         self._top = top
@@ -87,8 +87,8 @@ class RemoteText:
                     return
 
     def _body(self, **parameters: Any) -> dict[str, Any]:
-        if self.begun is None:
-            self.begun = time.monotonic()
+        if self.started_at is None:
+            self.started_at = time.monotonic()
         return {"model": self._model, "prompt": self._text, "temperature": 0, **parameters}
 
     def _count_prompt(self, usage: Usage | None) -> None:
@@ -191,9 +191,9 @@ class RemoteSharedTexts:
     texts: Sequence[RemoteText]
 
     @property
-    def begun(self) -> float | None:
+    def started_at(self) -> float | None:
         """See SharedTexts."""
-        return min((text.begun for text in self.texts if text.begun is not None), default=None)
+        return min((text.started_at for text in self.texts if text.started_at is not None), default=None)
 
     @property
     def stem(self) -> Tokens:

@@ -22,22 +22,22 @@ T = TypeVar("T")
 class PartState(Enum):
     """How far one part of a request is."""
 
-    COMING = "coming"
+    PENDING = "pending"
     WAITING = "waiting"
     GRANTED = "granted"
     OPEN = "open"
     ENDED = "ended"
 
 
-class LanePart:
-    """One part of a request that has many. Lane creates it."""
+class RequestPart:
+    """One part of a request that has many. RequestParts creates it."""
 
-    def __init__(self, share: Share, following: LanePart | None = None) -> None:
+    def __init__(self, share: Share, following: RequestPart | None = None) -> None:
         """Queue a part that uses its request's share of the engine; `following` is the next part."""
         self.share = share
         self.following = following
         self._left_queue = asyncio.Event()
-        self._state = PartState.COMING
+        self._state = PartState.PENDING
         self._moved = asyncio.Event()
 
     def leave_queue(self) -> None:
@@ -56,7 +56,7 @@ class LanePart:
 
     async def settled(self) -> PartState:
         """Wait until the part has opened its texts, must wait for its turn, or has ended; return which."""
-        while self._state in {PartState.COMING, PartState.GRANTED}:
+        while self._state in {PartState.PENDING, PartState.GRANTED}:
             await self._moved.wait()
         return self._state
 
@@ -78,25 +78,25 @@ class LanePart:
             part = part.following
 
 
-class Lane:
+class RequestParts:
     """The place in the queue of a request that has many parts. Admission creates it."""
 
-    def __init__(self, parts: int, *, on_empty: Callable[[Lane], None]) -> None:
+    def __init__(self, count: int, *, on_empty: Callable[[RequestParts], None]) -> None:
         """Wait with this many parts; call `on_empty` when none of them waits any more."""
-        self.waiting = parts
+        self.waiting = count
         """The number of parts that have not had their turn."""
         self._share = Share()
         self._on_empty = on_empty
 
-    async def gather(self, works: Sequence[Callable[[LanePart], Coroutine[Any, Any, T]]]) -> list[T]:
+    async def gather(self, works: Sequence[Callable[[RequestPart], Coroutine[Any, Any, T]]]) -> list[T]:
         """Run all parts; return their results in order. The first failure cancels the others and is raised.
 
         A part starts when the part before it has its turn, or has ended without one.
         """
         tasks: list[asyncio.Task[T]] = []
-        parts: list[LanePart] = []
+        parts: list[RequestPart] = []
         for _ in works:
-            parts.append(LanePart(self._share, parts[-1] if parts else None))
+            parts.append(RequestPart(self._share, parts[-1] if parts else None))
         async with task_group() as group:
             for work, part in zip(works, reversed(parts), strict=True):
                 tasks.append(group.create_task(work(part)))
