@@ -165,7 +165,7 @@ def test_the_same_question_in_another_file_is_left_out(tmp_path: Path) -> None:
         ),
         ("mmlu", 'q,1,2,3,4,A\n"q,1', ":2: unexpected end of data"),
         ("mmlu", "", "the files have no mmlu question."),
-        ("aqua", "{", ":1: Expecting property name"),
+        ("aqua", "{", ":1: this is not JSON: Expecting property name"),
         ("aqua", "[1]", ":[0]: it is not a JSON object"),
         ("aqua", "1", ":1: it is not a JSON object"),
         ("agieval", '{"question": "2 + 2?", "options": null, "answer": "4"}', "The first: "),
