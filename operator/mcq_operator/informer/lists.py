@@ -45,6 +45,12 @@ class Response(aiohttp.ClientResponse):
                 raise
         return await super().read()
 
+    def close(self) -> None:
+        """Close the connection at once: a graceful end of TLS waits for the server, and kopf's loop may end first."""
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        super().close()
+
     async def json(self, **options: Any) -> Any:
         """Parse the body, unless a page was set."""
         return await super().json(**options) if self.page is None else self.page

@@ -1,7 +1,13 @@
 """kopf's session turns answers that would end kopf's login into 429, which kopf retries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +15,7 @@ import kopf
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hack.control_plane.certificates import Authority
 from tests.operator.support import write_kubeconfig
 
 from mcq_operator.informer.handlers import HandlerMemo, settings
@@ -76,6 +83,50 @@ async def test_an_error_that_ends_kopfs_login_is_retried(
         if status != 200:
             with pytest.raises(aiohttp.ClientResponseError):
                 response.raise_for_status()
+
+
+@pytest.fixture
+def silent_server(tmp_path: Path) -> Iterator[Path]:
+    """The kubeconfig of a server that sends the start of a response, and then neither reads nor closes."""
+    authority = Authority(tmp_path / "authority")
+    authority.create()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("server", user="server", addresses=("IP:127.0.0.1",)))
+    done = threading.Event()
+
+    def serve() -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            done.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        served = thread.submit(serve)
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        yield authority.kubeconfig(tmp_path / "kubeconfig", server=url, user="admin")
+        done.set()
+        served.result()
+
+
+def test_an_open_watch_is_closed_before_the_loop_ends(
+    silent_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise its socket stays open until Python finds it as garbage."""
+    left: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+    monkeypatch.setenv("KUBECONFIG", str(silent_server))
+
+    async def watch() -> None:
+        session = await login(memo=MEMO, settings=settings())
+        assert session is not None
+        response = await session.aiohttp_session.get(session.server)
+        assert response.status == 200
+        response.close()
+        await session.aiohttp_session.close()
+
+    asyncio.run(watch())
+    gc.collect()
+    assert left == []
 
 
 async def test_without_credentials_there_is_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
