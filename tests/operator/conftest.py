@@ -48,6 +48,7 @@ from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.probers import Probers
 from mcq_operator.probes.traffic import ReplicaTraffic, TrafficProber
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,12 +218,6 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.restart()
-        self.load_progress = LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
-        self.api_keys = APIKeyProber(no_key_count, requeue=lambda _: None)
-        # Each reconcile asks again.
-        self.traffic = TrafficProber(
-            self._ask_traffic, clock=itertools.count(step=100).__next__, requeue=lambda _: None
-        )
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
 
     async def _ask_traffic(self, _: str) -> ReplicaTraffic | None:
@@ -240,7 +235,15 @@ class Bench:
 
     def restart(self, *others: str) -> None:
         """Restart with an empty memory, and serve the namespaces `others`, too."""
-        self.canary = self._canary_prober()
+        self.probers = Probers(
+            canary=self._canary_prober(),
+            load_progress=LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
+            api_keys=APIKeyProber(no_key_count, requeue=lambda _: None),
+            # Each reconcile asks again.
+            traffic=TrafficProber(
+                self._ask_traffic, clock=itertools.count(step=100).__next__, requeue=lambda _: None
+            ),
+        )
         self.client = self.connect()
         self.cluster = Cluster(self.client, namespaces=[self.namespace, *others])
 
@@ -260,10 +263,7 @@ class Bench:
         return await reconcile(
             key or self.key,
             cluster=self.cluster,
-            canary=self.canary,
-            load_progress=self.load_progress,
-            api_keys=self.api_keys,
-            traffic=self.traffic,
+            probers=self.probers,
             upgrades=self.upgrades,
             images=self.images,
             operator_image=OPERATOR_IMAGE,
@@ -316,4 +316,4 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
             writes=writes,
         )
         yield bench
-        await bench.canary.close()
+        await bench.probers.close()

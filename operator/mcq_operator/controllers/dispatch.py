@@ -18,10 +18,7 @@ from mcq_operator.client import (
     NotLeadingError,
 )
 from mcq_operator.desired import ServiceImages
-from mcq_operator.probes.api_keys import APIKeyProber
-from mcq_operator.probes.canary import CanaryProber
-from mcq_operator.probes.load_progress import LoadProgressProber
-from mcq_operator.probes.traffic import TrafficProber
+from mcq_operator.probes.probers import Probers
 
 from .exam import reconcile_exam
 from .solver import reconcile_solver
@@ -38,10 +35,7 @@ async def reconcile(
     key: Key,
     *,
     cluster: Cluster,
-    canary: CanaryProber,
-    load_progress: LoadProgressProber,
-    api_keys: APIKeyProber,
-    traffic: TrafficProber,
+    probers: Probers,
     upgrades: Upgrades,
     images: ServiceImages,
     operator_image: str,
@@ -59,10 +53,7 @@ async def reconcile(
                 return await reconcile_solver(
                     key,
                     cluster=cluster,
-                    canary=canary,
-                    load_progress=load_progress,
-                    api_keys=api_keys,
-                    traffic=traffic,
+                    probers=probers,
                     upgrades=upgrades,
                     images=images,
                     operator_image=operator_image,

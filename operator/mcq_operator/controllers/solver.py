@@ -8,10 +8,7 @@ from mcq_operator.api import GateStatus, Key, Manifest, MCQExam, MCQSolver, Solv
 from mcq_operator.api.kinds import DEPLOYMENT, ref_of
 from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.client import Cluster, InvalidSpecError
-from mcq_operator.probes.api_keys import APIKeyProber
-from mcq_operator.probes.canary import CanaryProber
-from mcq_operator.probes.load_progress import LoadProgressProber
-from mcq_operator.probes.traffic import TrafficProber
+from mcq_operator.probes.probers import Probers
 
 from . import gate
 from .route_conflicts import LIST_LAG_SECONDS, find_route_conflicts, has_new_route
@@ -29,10 +26,7 @@ async def reconcile_solver(
     key: SolverKey,
     *,
     cluster: Cluster,
-    canary: CanaryProber,
-    load_progress: LoadProgressProber,
-    api_keys: APIKeyProber,
-    traffic: TrafficProber,
+    probers: Probers,
     upgrades: Upgrades,
     images: desired.ServiceImages,
     operator_image: str,
@@ -51,7 +45,7 @@ async def reconcile_solver(
         await write(cluster, error.resource, new_status, now())
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
-        return _gone(key, canary, load_progress, api_keys, traffic, upgrades)
+        return _gone(key, probers, upgrades)
     plain_template = desired.plain_template(solver, images=images)
     digest = desired.digest(plain_template)
     stored = solver
@@ -89,7 +83,7 @@ async def reconcile_solver(
         and not await cluster.still_has(solver)
     ):
         # The garbage collector took the missing objects with the solver. They must not be created again.
-        return _gone(key, canary, load_progress, api_keys, traffic, upgrades)
+        return _gone(key, probers, upgrades)
     conflicts = await find_route_conflicts(cluster, desired_objects, children)
     uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
     applied = await cluster.apply(solver, uncontested, children)
@@ -105,10 +99,10 @@ async def reconcile_solver(
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await observe(
-        solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now(),
-        traffic=traffic.total(solver, children.pods if status.watch.is_needed(solver, change) else ()),
+        solver, cluster, applied, children, refused, conflicts.rivals, probers, now(),
+        watched=status.watch.is_needed(solver, change),
     )  # fmt: skip
-    verdict = canary.verdict(solver, observed.deployment, observed.pods)
+    verdict = probers.canary.verdict(solver, observed.deployment, observed.pods)
     # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
     if upgrade_template is not None:
@@ -150,9 +144,7 @@ async def reconcile_solver(
         else _requeue_after(
             key,
             observed,
-            canary,
-            load_progress,
-            traffic,
+            probers,
             new_status.gate,
             now(),
             new_route=has_new_route(cluster, applied),
@@ -192,11 +184,9 @@ def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
     return (after and after.phase) != (before and before.phase)
 
 
-def _gone(
-    key: SolverKey, *caches: CanaryProber | LoadProgressProber | APIKeyProber | TrafficProber | Upgrades
-) -> Result:
-    for cache in caches:
-        cache.forget(key)
+def _gone(key: SolverKey, probers: Probers, upgrades: Upgrades) -> Result:
+    probers.forget(key)
+    upgrades.forget(key)
     return Result(outcome=Outcome.GONE)
 
 
@@ -221,21 +211,14 @@ async def _rollback_template(
 def _requeue_after(
     key: SolverKey,
     observed: ObservedSolver,
-    canary: CanaryProber,
-    load_progress: LoadProgressProber,
-    traffic: TrafficProber,
+    probers: Probers,
     change: GateStatus | None,
     now: datetime,
     *,
     new_route: bool,
 ) -> float | None:
     """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
-    times = [
-        canary.retry_in(key),
-        load_progress.retry_in(key),
-        status.gate.retry_in(change),
-        traffic.retry_in(key),
-    ]
+    times = [probers.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:

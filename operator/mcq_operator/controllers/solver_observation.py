@@ -4,7 +4,6 @@ from datetime import datetime
 
 from mcq_operator import status
 from mcq_operator.api import MCQSolver, ResourceStatus, SolverKey, names
-from mcq_operator.api.gate_status import Traffic
 from mcq_operator.api.kinds import (
     AUTOSCALER,
     CRON_JOB,
@@ -17,8 +16,7 @@ from mcq_operator.api.kinds import (
 )
 from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
 from mcq_operator.client import Applied, Children, Cluster
-from mcq_operator.probes.api_keys import APIKeyProber
-from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.probers import Probers
 
 from .steps import warning
 
@@ -30,13 +28,15 @@ async def observe(
     children: Children,
     refused: list[Refusal],
     rivals: list[Rival],
-    load_progress: LoadProgressProber,
-    api_keys: APIKeyProber,
+    probers: Probers,
     now: datetime,
     *,
-    traffic: Traffic | None,
+    watched: bool,
 ) -> ObservedSolver:
-    """Return what the status of a solver is made from, after its objects were applied. Raises ClusterError."""
+    """Return what the status of a solver is made from, after its objects were applied. Raises ClusterError.
+
+    Only the traffic of a `watched` solver is asked for.
+    """
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
@@ -55,10 +55,10 @@ async def observe(
         monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
         rivals=rivals,
         warning=await warning(cluster, children.pods, now),
-        starting=load_progress.message(solver, children.pods),
+        starting=probers.load_progress.message(solver, children.pods),
         backups=await _backups(solver, cluster, applied, now),
-        keys=api_keys.count(solver, children.pods),
-        traffic=traffic,
+        keys=probers.api_keys.count(solver, children.pods),
+        traffic=probers.traffic.total(solver, children.pods if watched else ()),
         escalation=await _escalation(solver, cluster),
     )
 

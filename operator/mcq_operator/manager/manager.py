@@ -25,10 +25,7 @@ from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
-from mcq_operator.probes.canary import CanaryProber, ask_canary
-from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress
-from mcq_operator.probes.traffic import TrafficProber, ask_traffic
+from mcq_operator.probes.probers import Probers
 from mcq_operator.settings import Settings
 from mcq_operator.store import Change, Listing, Observation
 
@@ -129,18 +126,14 @@ async def lead(
 ) -> None:
     """Watch and reconcile until cancelled."""
     async with open_session() as session:
-        probe_client = ProbeClient(session)
         cluster = Cluster(client, namespaces=settings.namespaces, instance=socket.gethostname())
         await discover_first(cluster)
 
         def requeue(key: Key) -> None:
             queue.add(key)
 
-        canary = CanaryProber(partial(ask_canary, probe_client, settings.canary_url), requeue=requeue)
-        load_progress = LoadProgressProber(partial(ask_load_progress, probe_client), requeue=requeue)
-        api_keys = APIKeyProber(partial(ask_api_keys, probe_client), requeue=requeue)
-        traffic = TrafficProber(partial(ask_traffic, probe_client), requeue=requeue)
-        queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys, traffic)
+        probers = Probers.over_http(ProbeClient(session), canary_url=settings.canary_url, requeue=requeue)
+        queue = _queue(settings, metrics, cluster, probers)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.watch(longest_reconcile=queue.longest)
@@ -168,10 +161,7 @@ async def lead(
                 tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
                 tasks.create_task(watches.run(absent=lambda: cluster.absent, restart=changed))
         finally:
-            await canary.close()
-            await load_progress.close()
-            await api_keys.close()
-            await traffic.close()
+            await probers.close()
 
 
 async def _lead_while_elected(
@@ -242,15 +232,7 @@ def _observe_list(
     listed.set()
 
 
-def _queue(
-    settings: Settings,
-    metrics: Metrics,
-    cluster: Cluster,
-    canary: CanaryProber,
-    load_progress: LoadProgressProber,
-    api_keys: APIKeyProber,
-    traffic: TrafficProber,
-) -> WorkQueue[Key]:
+def _queue(settings: Settings, metrics: Metrics, cluster: Cluster, probers: Probers) -> WorkQueue[Key]:
     """Return the queue with the reconcile as its work."""
     upgrades = Upgrades(
         release=" ".join([__version__, *settings.images]),
@@ -260,10 +242,7 @@ def _queue(
     work = partial(
         reconcile,
         cluster=cluster,
-        canary=canary,
-        load_progress=load_progress,
-        api_keys=api_keys,
-        traffic=traffic,
+        probers=probers,
         upgrades=upgrades,
         images=settings.images,
         operator_image=settings.image,

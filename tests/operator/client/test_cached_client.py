@@ -27,6 +27,7 @@ from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
+from mcq_operator.probes.probers import Probers
 from mcq_operator.probes.traffic import TrafficProber
 from mcq_operator.store import Change, observe
 
@@ -151,10 +152,12 @@ class Operator:
         return await reconcile(
             KEY,
             cluster=self.cluster,
-            canary=CanaryProber(_answer_canary, clock=lambda: 0.0, requeue=lambda _: None),
-            load_progress=LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
-            api_keys=APIKeyProber(no_key_count, requeue=lambda _: None),
-            traffic=TrafficProber(no_key_count, requeue=lambda _: None),
+            probers=Probers(
+                canary=CanaryProber(_answer_canary, clock=lambda: 0.0, requeue=lambda _: None),
+                load_progress=LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
+                api_keys=APIKeyProber(no_key_count, requeue=lambda _: None),
+                traffic=TrafficProber(no_key_count, requeue=lambda _: None),
+            ),
             upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
             images=IMAGES,
             operator_image=OPERATOR_IMAGE,

@@ -1,0 +1,56 @@
+"""All that a solver's replicas are asked between its reconciles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .api_keys import APIKeyProber, ask_api_keys
+from .canary import CanaryProber, ask_canary
+from .load_progress import LoadProgressProber, ask_load_progress
+from .traffic import TrafficProber, ask_traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcq_operator.api import SolverKey
+
+    from .probe_client import ProbeClient
+
+
+@dataclass(kw_only=True)
+class Probers:
+    """The probers of one operator."""
+
+    canary: CanaryProber
+    load_progress: LoadProgressProber
+    api_keys: APIKeyProber
+    traffic: TrafficProber
+
+    @classmethod
+    def over_http(
+        cls, client: ProbeClient, *, canary_url: str, requeue: Callable[[SolverKey], None]
+    ) -> Probers:
+        """Ask with `client`, the test question at `canary_url`; a new answer requeues the solver's key."""
+        return cls(
+            canary=CanaryProber(partial(ask_canary, client, canary_url), requeue=requeue),
+            load_progress=LoadProgressProber(partial(ask_load_progress, client), requeue=requeue),
+            api_keys=APIKeyProber(partial(ask_api_keys, client), requeue=requeue),
+            traffic=TrafficProber(partial(ask_traffic, client), requeue=requeue),
+        )
+
+    def retry_in(self, key: SolverKey) -> float | None:
+        """Return in how many seconds the solver's next question is due; None if none is."""
+        times = [each.retry_in(key) for each in (self.canary, self.load_progress, self.traffic)]
+        return min((seconds for seconds in times if seconds is not None), default=None)
+
+    def forget(self, key: SolverKey) -> None:
+        """Drop all answers about a solver, and cancel its questions."""
+        for each in (self.canary, self.load_progress, self.api_keys, self.traffic):
+            each.forget(key)
+
+    async def close(self) -> None:
+        """Cancel all questions."""
+        for each in (self.canary, self.load_progress, self.api_keys, self.traffic):
+            await each.close()
