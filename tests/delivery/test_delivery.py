@@ -58,7 +58,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
     ("name", "value", "setting", "message"),
     [
         ("REGISTRY", " ", "registry", "Set REGISTRY to the registry for the images"),
-        ("COSIGN_KEY", "", "signer", "Set COSIGN_KEY to the private key"),
+        ("COSIGN_KEY", "", "signer", "Set COSIGN_KEY to a private key"),
         ("SIGSTORE_ID_TOKEN", "a.b.c", "signer", "SIGSTORE_ID_TOKEN is not an OpenID token"),
         (
             "RELEASE_STORE",
@@ -70,7 +70,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
             "ENVIRONMENT",
             "moon",
             "overlay",
-            "ENVIRONMENT=moon is unknown: dev, monitoring, openshift, production",
+            "ENVIRONMENT=moon is unknown: use one of dev, monitoring, openshift, production",
         ),
         ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps is invalid: use 1 or 0"),
         ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml does not exist"),
@@ -81,7 +81,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
             "Set SOLVER to a file .*: ENVIRONMENT=production gets no sample",
         ),
         ("TAG", "v1/two", "tag", "TAG=v1/two is not a tag"),
-        ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is not a number of seconds"),
+        ("VERIFY_SECONDS", "long", "verify_seconds", "VERIFY_SECONDS=long is not a number of seconds"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_a_remedy(

@@ -184,7 +184,7 @@ def test_the_crds_are_compared_with_those_of_the_last_release(repository: Reposi
     ("settings", "message"),
     [
         ({}, "Set REGISTRY to the registry for the images"),
-        ({"REGISTRY": "r.example.com"}, "Set COSIGN_KEY to the private key"),
+        ({"REGISTRY": "r.example.com"}, "Set COSIGN_KEY to a private key"),
         (
             {"REGISTRY": "r.example.com", "COSIGN_KEY": "own.key", "RELEASE_STORE": "bucket"},
             "RELEASE_STORE=bucket can't be used",
