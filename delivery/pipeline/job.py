@@ -111,9 +111,7 @@ def run(job: Job, output: IO[str] | None = None) -> Build:
 def command(settings: Path, directory_file: Path) -> list[str]:
     """Return the command that runs a build of the job in the JSON file `settings`.
 
-    It writes the path of the build's directory to the file `directory_file`.
-
-    SIGINT or SIGTERM aborts the build.
+    It writes the path of the build's directory to the file `directory_file`. SIGINT or SIGTERM aborts the build.
     """
     classpath = os.pathsep.join([str(GROOVY), str(INTERPRETER)])
     script = str(INTERPRETER / "run.groovy")

@@ -16,7 +16,7 @@ class GateTerms(Model):
     exam: str
     """The MCQExam that the candidate must pass."""
     min_accuracy: Fraction | None = None
-    """The lowest accuracy."""
+    """The lowest accuracy that passes."""
     max_regression: Fraction | None = None
     """The largest allowed loss of accuracy."""
     max_calibration_error: Fraction | None = None

@@ -2,8 +2,8 @@
 
 So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
 compares them with the events. A listed version that no event has shown counts as late from the time of the list. A
-second list must confirm it, because the event may just be on its way. Time without an answer does not count: an
-unreachable server sends no events either.
+second list must confirm it: the event may just be on its way, or the object too new for the server's cache. Time
+without an answer does not count: an unreachable server sends no events either.
 
 The server's cache may also be behind the events. But if every list shows an older version of an object than an event
 did, the server was restored from a backup. Its versions restarted at a lower number, and an open watch shows no event

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mcq_eval.dataset.answer_key import answer_position
 from mcq_eval.dataset.exam import AnyExamQuestion, Exam, ExamQuestion, TypedExamQuestion, content_digest
-from mcq_eval.dataset.text_files import NotJSON, json_lines, read_text
+from mcq_eval.dataset.text_files import NotJSON, json_lines, json_object, read_text
 from mcq_eval.dataset.typed_question import one_line, parse_typed
 from mcq_eval.errors import ExamUnreadable
 from mcq_service.api.mcq.question_schemas import Question
@@ -80,9 +80,7 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> No
 def _json_objects(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         for place, value in json_lines(path, text):
-            if not isinstance(value, dict):
-                raise NotJSON(f"{place}: this is not a JSON object.")
-            yield place, value
+            yield place, json_object(value, place=place)
     except NotJSON as error:
         raise ExamUnreadable(
             f"{error} An exam has one JSON object in each line; `python -m mcq_service exam import` converts others."

@@ -50,6 +50,13 @@ def json_value(text: str, *, place: str) -> Any:
         raise ExamUnreadable(f"{place}: {error}") from error
 
 
+def json_object(value: object, *, place: str) -> dict[str, Any]:
+    """Return the value. Raises NotJSON unless it is a JSON object."""
+    if not isinstance(value, dict):
+        raise NotJSON(f"{place}: it is not a JSON object.")
+    return value
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in pairs:

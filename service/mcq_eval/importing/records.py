@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcq_eval.dataset.text_files import json_lines, json_value, read_text
+from mcq_eval.dataset.text_files import json_lines, json_object, json_value, read_text
 from mcq_eval.errors import ExamUnreadable
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def json_objects(path: Path) -> Iterator[Record]:
     else:
         placed = list(json_lines(path, text))
     for number, (place, value) in enumerate(placed):
-        if not isinstance(value, dict):
-            raise ExamUnreadable(f"{place}: it is not a JSON object.")
-        yield Record(place, path, number, value)
+        yield Record(place, path, number, json_object(value, place=place))
 
 
 def json_list(path: Path, key: str) -> Iterator[Record]:
