@@ -15,7 +15,7 @@ NO_SUCH_MODEL: dict[int | str, dict[str, Any]] = {
 }
 
 
-def current_backend(request: Request) -> Backend:
+async def current_backend(request: Request) -> Backend:
     """Return the backend. Raises NotReady before the model is loaded, Draining after SIGTERM."""
     backend: Backend = request.app.state.lifecycle.require_backend()
     return backend

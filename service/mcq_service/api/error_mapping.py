@@ -21,6 +21,7 @@ from mcq_service.prompts import TemplateRefused
 from mcq_service.scheduler import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
 
 _log = logging.getLogger(__name__)
+_NO_THREAD = "can't start new thread"  # CPython's RuntimeError at the limit of memory or of threads
 _REFUSALS: dict[type[Exception], tuple[str | None, str]] = {
     BadSchema: (SCHEMA_POINTER, "No text can follow this schema: "),
     PromptTooLong: ("/question", "Shorten the question. "),
@@ -47,7 +48,7 @@ def as_problem(error: Exception) -> ProblemError:
             return DeadlineExceeded(str(error))
         case EngineFailed():
             return BadEngine(str(error))
-        case MemoryError():
+        case _ if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
             _log.warning("out of memory: %s", error)
             return OutOfMemory("Try again later, or ask for less at once.", headers={"Retry-After": "5"})
     _log.error("a request failed", exc_info=error)

@@ -254,17 +254,20 @@ async def test_a_defect_in_one_question_is_that_questions_problem(
     assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
 
 
-async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("error", [MemoryError("There is no memory"), RuntimeError("can't start new thread")])
+async def test_no_memory_is_503_with_the_time_to_wait(
+    replica: Replica, client: httpx.AsyncClient, error: Exception
+) -> None:
     """A whole response, an event of a stream and a batch report it as overload and not as a defect."""
     replica.load()
-    replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
+    replica.texts.error = error
     for stream in (False, True):
         response = await client.post(ANSWER, json={**QUESTION, "stream": stream})
         assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (503, "out-of-memory")
         assert int(response.headers["retry-after"]) >= 1
     [result] = (await client.post(ANSWERS, json={"questions": [QUESTION]})).json()["results"]
     assert (result["problem"]["status"], result["answer"]) == (503, None)
-    replica.texts.error, replica.texts.fails_after, replica.texts.failure = None, 1, MemoryError()
+    replica.texts.error, replica.texts.fails_after, replica.texts.failure = None, 1, error
     events = await streamed(client)
     assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
     assert events[-1][1]["status"] == 503

@@ -35,7 +35,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 }
 
 
-def may_escalate(
+async def may_escalate(
     escalation: Annotated[
         str | None,
         Header(alias=NO_ESCALATION[0], description="none: abstain instead of asking another solver."),

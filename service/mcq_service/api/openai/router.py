@@ -50,7 +50,7 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def current_generation(backend: BackendDep) -> Generation:
+async def current_generation(backend: BackendDep) -> Generation:
     """Return the generation. Raises NoTokens if the engine is another server."""
     if backend.generation is None:
         raise NoTokens("This replica's engine is another OpenAI-compatible server: send this request to it.")
