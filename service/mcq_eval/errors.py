@@ -11,7 +11,12 @@ ExamError
 └── NothingToFit          there are too few questions to fit a calibration
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ExamError(Exception):
@@ -66,3 +71,12 @@ class ResultsNotStored(ExamError):
     """The ConfigMap of results can't be read or written."""
 
     exit_code = 3
+
+
+def one_line(error: ValidationError) -> str:
+    """Return where the first error is, what is wrong there, and how many more there are."""
+    first, *more = error.errors()
+    path = first["loc"][1:] if first["loc"][:1] == ("question",) and len(first["loc"]) > 1 else first["loc"]
+    where = ".".join(str(step) for step in path if step not in {"list", "map", "str", "int"})
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{where}: {first['msg']}{rest}" if where else f"{first['msg']}{rest}"

@@ -117,7 +117,7 @@ def _unanswered(unanswered: int, asked: int) -> LimitVerdict:
         return LimitVerdict(outcome="Passed", detail=f"{figure}; up to {MAX_UNANSWERED:.0%} may be")
     return LimitVerdict(
         outcome="Failed",
-        detail=f"{figure}; at most {MAX_UNANSWERED:.0%} may be: the report says why, fix that and repeat the exam",
+        detail=f"{figure}; at most {MAX_UNANSWERED:.0%} may be; fix what the report names, and repeat the exam",
     )
 
 

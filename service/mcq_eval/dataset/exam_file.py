@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from mcq_eval.dataset.answer_key import answer_position
 from mcq_eval.dataset.exam import AnyExamQuestion, Exam, ExamQuestion, TypedExamQuestion, content_digest
 from mcq_eval.dataset.text_files import NotJSON, json_lines, json_object, read_text
-from mcq_eval.dataset.typed_question import one_line, parse_typed
-from mcq_eval.errors import ExamUnreadable
+from mcq_eval.dataset.typed_question import parse_typed
+from mcq_eval.errors import ExamUnreadable, one_line
 from mcq_service.api.mcq.question_schemas import Question
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from mcq_eval.errors import one_line
 from mcq_service.api.decisions.schemas import DecisionRequest
 
 Kind = Literal["predicate", "score"]
@@ -108,12 +109,3 @@ def parse_typed(value: dict[str, Any]) -> TypedLine:
         return TypedLine.model_validate({**names, "question": value, "answer": value.get("answer")})
     except ValidationError as error:
         raise ValueError(one_line(error)) from error
-
-
-def one_line(error: ValidationError) -> str:
-    """Return where the first error is, what is wrong there, and how many more there are."""
-    first, *more = error.errors()
-    path = first["loc"][1:] if first["loc"][:1] == ("question",) and len(first["loc"]) > 1 else first["loc"]
-    where = ".".join(str(step) for step in path if step not in {"list", "map", "str", "int"})
-    rest = f" (and {len(more)} more)" if more else ""
-    return f"{where}: {first['msg']}{rest}" if where else f"{first['msg']}{rest}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from mcq_eval.errors import ResultUnreadable
+from mcq_eval.errors import ResultUnreadable, one_line
 from mcq_eval.evidence import read_verified
 from mcq_eval.metrics.outcomes import Outcome
 
@@ -83,8 +83,10 @@ def read_stored_rows(folder: Path, digest: str) -> list[Row]:
     path = folder / "result.json"
     try:
         parts = _PartDigests.model_validate_json(read_verified(path, digest)).parts
-    except (OSError, ValidationError) as error:
-        raise ResultUnreadable(f"{path} can't be read: {error}") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValidationError as error:
+        raise ResultUnreadable(f"{path} is not an exam's result: {one_line(error)}") from error
     files = [(folder / f"{shard}.json.gz", part) for shard, part in enumerate(parts)]
     return [row for path, part in files for row in _read(path, partial(_unpack, path, part))]
 
@@ -97,6 +99,13 @@ def _read(path: Path, read: Callable[[], bytes]) -> list[Row]:
     try:
         return _EarlierResult.model_validate_json(read()).rows
     except (OSError, EOFError, zlib.error) as error:
-        raise ResultUnreadable(f"{path} can't be read: {error}.") from error
+        raise _unreadable(path, error) from error
     except ValidationError as error:
-        raise ResultUnreadable(f"{path} is not a result that `evaluate --json` wrote: {error}") from error
+        raise ResultUnreadable(
+            f"{path} is not a result that `evaluate --json` wrote: {one_line(error)}"
+        ) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ResultUnreadable:
+    reason = getattr(error, "strerror", None) or error  # without the path again
+    return ResultUnreadable(f"{path} can't be read: {reason}.")

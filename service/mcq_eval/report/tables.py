@@ -9,12 +9,14 @@ from rich.table import Table
 from mcq_service.runtime.terminal import PlainConsole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from mcq_eval.report.comparison import Comparison
     from mcq_eval.report.exam_report import Figures, Proportion, Report
 
-_DISCORDANT_SHOWN = 40
+_SHOWN = 40  # lines of a list or table; the JSON has all
 
 
 def print_report(report: Report, stream: TextIO) -> None:
@@ -27,16 +29,18 @@ def print_report(report: Report, stream: TextIO) -> None:
         console.print(_subjects(report.figures))
     if report.compared is not None:
         _print_comparison(console, report.compared)
+    _print_list(console, [f"left out: {line}" for line in (*report.skipped, *report.duplicates)])
+    _print_list(
+        console,
+        [
+            f"not answered: left out of the figures, wrong for the verdict: {failure.id}: {failure.detail}"
+            for failure in report.failures
+        ],
+    )
     if report.verdict is not None:
         console.print(f"{report.verdict.outcome}:")
         for limit in report.verdict.limits:
             console.print(f"- {limit.outcome}: {limit.detail}")
-    for line in [*report.skipped, *report.duplicates]:
-        console.print(f"left out: {line}")
-    for failure in report.failures:
-        console.print(
-            f"not answered: left out of the figures, wrong for the verdict: {failure.id}: {failure.detail}"
-        )
 
 
 def plain_console(stream: TextIO) -> Console:
@@ -149,9 +153,19 @@ def _print_comparison(console: Console, compared: Comparison) -> None:
     table = Table(title="Discordant questions", title_justify="left")
     for column in ("question", "right", "before", "now"):
         table.add_column(column)
-    for each in compared.discordant[:_DISCORDANT_SHOWN]:
+    for each in compared.discordant[:_SHOWN]:
         table.add_row(each.id, each.answer, each.before, each.now or "no answer")
     if compared.discordant:
         console.print(table)
-    if (more := len(compared.discordant) - _DISCORDANT_SHOWN) > 0:
-        console.print(f"… and {more} more: see the JSON.")
+    _print_more(console, len(compared.discordant))
+
+
+def _print_list(console: Console, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        console.print(line)
+    _print_more(console, len(lines))
+
+
+def _print_more(console: Console, count: int) -> None:
+    if count > _SHOWN:
+        console.print(f"… and {count - _SHOWN} more: see the JSON.")

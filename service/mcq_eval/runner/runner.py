@@ -76,7 +76,7 @@ async def run_exam(
         each.question.model_copy(update=options) if isinstance(each, ExamQuestion) else each.question
         for each in questions
     ]
-    with count_progress("answered", len(asked), stream) as advance:
+    with count_progress("asked", len(asked), stream) as advance:
         started = clock()
         results = await answer_all(answerer, asked, advance=advance, pace=pace)
         seconds = clock() - started

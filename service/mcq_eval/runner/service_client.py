@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from pydantic import ValidationError
 
-from mcq_eval.errors import AskingFailed
+from mcq_eval.errors import AskingFailed, one_line
 from mcq_eval.runner.typed_answers import answers_of_both, typed_result
 from mcq_service.api.decisions.schemas import Decision, PredicateAnswer, ScoreAnswer
 from mcq_service.api.mcq.answer_schemas import Result, Results, Usage
@@ -75,7 +75,7 @@ class ServiceClient:
         try:
             return Service.model_validate_json(response.content).identity
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
+            raise _unlike_a_service(response, error) from error
 
     async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
@@ -85,7 +85,7 @@ class ServiceClient:
         try:
             results = Results.model_validate_json(response.content)
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
+            raise _unlike_a_service(response, error) from error
         if [each.index for each in results.results] != list(range(len(questions))):
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
@@ -99,7 +99,7 @@ class ServiceClient:
         try:
             decision = Decision.model_validate_json(response.content)
         except ValidationError as error:
-            raise AskingFailed(f"{response.url} does not answer like an MCQ service: {error}") from error
+            raise _unlike_a_service(response, error) from error
         match decision.answers[0]:
             case PredicateAnswer(probability=true):
                 probabilities = [true, 1 - true]
@@ -126,6 +126,10 @@ class ServiceClient:
             seconds = retry_after(response.headers) or 0.0
             await self._sleep(min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
         return response
+
+
+def _unlike_a_service(response: httpx2.Response, error: ValidationError) -> AskingFailed:
+    return AskingFailed(f"{response.url} does not answer like an MCQ service: {one_line(error)}")
 
 
 def _refused(status: int, title: str, detail: str) -> Result:
