@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcq_eval.metrics.outcomes import ONE_SIDED, share
+from mcq_eval.metrics.outcomes import ONE_SIDED, wilson_interval
 from mcq_eval.metrics.paired import regression
 from mcq_eval.report.exam_report import LimitVerdict, Verdict
 
@@ -72,19 +72,19 @@ def judge(
 
 def _accuracy(figures: Figures, unanswered: int, least: float) -> LimitVerdict:
     right, total = figures.accuracy.right, figures.accuracy.total + unanswered
-    accuracy = share(right, total, confidence=ONE_SIDED)
+    accuracy = right / total
+    low, high = wilson_interval(right, total, confidence=ONE_SIDED)
     figure = (
-        f"accuracy {accuracy.value:.3f} ({right} of {total}{_unanswered_note(unanswered)};"
-        f" {accuracy.low:.3f} to {accuracy.high:.3f})"
+        f"accuracy {accuracy:.3f} ({right} of {total}{_unanswered_note(unanswered)}; {low:.3f} to {high:.3f})"
     )
-    if accuracy.low >= least:
+    if low >= least:
         return LimitVerdict(outcome="Passed", detail=f"{figure} is at least {least:g}")
-    if accuracy.high < least:
+    if high < least:
         return LimitVerdict(outcome="Failed", detail=f"{figure} is below {least:g}")
 
     def is_decisive(questions: int) -> bool:
-        expected = share(round(accuracy.value * questions), questions, confidence=ONE_SIDED)
-        return not expected.low < least <= expected.high
+        low, high = wilson_interval(round(accuracy * questions), questions, confidence=ONE_SIDED)
+        return not low < least <= high
 
     return _inconclusive(f"{figure} may or may not be below {least:g}", total, is_decisive)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from mcq_eval.metrics.outcomes import quantile
 from mcq_service.mcq.calibration import ChoicesCalibration, SecondOrder, second_order
 from mcq_service.mcq.probabilities import mean_by_choice, mean_over_rotations, softmax
 
@@ -38,7 +37,7 @@ def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, f
     if plan.second_order:
         probabilities = [softmax([score / temperature for score in row]) for row in debiased]
         margins = [_margin(each) for each in probabilities]
-        margin = round(quantile(margins, plan.second_order), 4)
+        margin = round(float(np.quantile(margins, plan.second_order)), 4)
         undecided = [each for each, own in zip(reordered, margins, strict=True) if own < margin]
         second = SecondOrder(
             margin=margin,

@@ -11,9 +11,12 @@ above, and `max_ece` bounds the error that infinitely many such questions would 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import BaseModel
+
+from mcq_eval.metrics.outcomes import Proportion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,24 +104,28 @@ def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np
     return gaps
 
 
-class Bin(NamedTuple):
-    """The questions with a confidence above `low` and at most `high`: their mean confidence and right answers."""
+class Bin(BaseModel):
+    """The questions with a confidence above `low` and at most `high`; `confidence` is the mean."""
 
     low: float
     high: float
-    total: int
+    count: int
     confidence: float
-    right: int
+    accuracy: Proportion
 
 
-def reliability(outcomes: Sequence[Outcome], *, bins: int = BINS) -> list[Bin]:
+def reliability(outcomes: Sequence[Outcome]) -> list[Bin]:
     """Return the non-empty bins of equal width of the calibration error."""
     confidences, rights = _arrays(outcomes)
-    bin_of = _bin_of(confidences, "equal-width", bins)
-    filled = []
-    for index in range(bins):
-        members = bin_of == index
-        if members.any():
-            confidence, right = float(confidences[members].mean()), int(rights[members].sum())
-            filled.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
-    return filled
+    bin_of = _bin_of(confidences, "equal-width", BINS)
+    return [
+        Bin(
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            count=members.sum(),
+            confidence=confidences[members].mean(),
+            accuracy=Proportion.of(rights[members].astype(bool).tolist()),
+        )
+        for index in range(BINS)
+        if (members := bin_of == index).any()
+    ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,27 +14,24 @@ if TYPE_CHECKING:
     from mcq_eval.metrics.outcomes import Outcome
 
 
-class LetterRow(NamedTuple):
-    """How often a letter was correct, how often it was chosen, and how often it was chosen when correct."""
+class Letter(BaseModel):
+    """How often a letter was correct and how often chosen. `recall` is null if it was never correct."""
 
     label: str
     right: int
     chosen: int
-    recalled: int
-
-    @property
-    def recall(self) -> float:
-        """The share of the questions with this correct letter that were answered with it; NaN without any."""
-        return self.recalled / self.right if self.right else math.nan
+    recall: float | None
 
 
-def letter_rows(outcomes: Sequence[Outcome]) -> list[LetterRow]:
+def selection_bias(outcomes: Sequence[Outcome]) -> list[Letter]:
     """Return the selection-bias table: a row for each letter among the choices, in alphabetical order."""
     counts = confusion(outcomes)
-    return [
-        LetterRow(label, sum(row.values()), sum(each[label] for each in counts.values()), row[label])
-        for label, row in counts.items()
-    ]
+    letters = []
+    for label, row in counts.items():
+        right, chosen = sum(row.values()), sum(each[label] for each in counts.values())
+        recall = row[label] / right if right else None
+        letters.append(Letter(label=label, right=right, chosen=chosen, recall=recall))
+    return letters
 
 
 def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
@@ -45,7 +43,7 @@ def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def recall_deviation(rows: Sequence[LetterRow]) -> float:
+def recall_deviation(letters: Sequence[Letter]) -> float:
     """Return the standard deviation of the letters' recalls (RStd of arXiv 2309.03882), 0 to 0.5; 0 is no bias."""
-    recalls = [row.recall for row in rows if row.right]
+    recalls = [each.recall for each in letters if each.recall is not None]
     return float(np.std(recalls)) if recalls else math.nan

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from pydantic import BaseModel
 from scipy.stats import binomtest
 
 from mcq_service.mcq.probabilities import expected_level
@@ -50,37 +50,42 @@ class Outcome:
         return self.chosen == self.answer
 
 
-class Share(NamedTuple):
-    """`right` of `total`, with the Wilson score interval."""
+class Proportion(BaseModel):
+    """A share: `right` of `total`. `ci95` is the Wilson score interval. `value` is null for a total of 0."""
 
     right: int
     total: int
-    value: float
-    low: float
-    high: float
+    value: float | None
+    ci95: tuple[float, float]
+
+    @classmethod
+    def of(cls, rights: Sequence[bool]) -> Self:
+        """Return the share of True."""
+        right, total = sum(rights), len(rights)
+        value = right / total if total else None
+        return cls(right=right, total=total, value=value, ci95=wilson_interval(right, total))
 
 
-def share(right: int, total: int, *, confidence: float = 0.95) -> Share:
-    """Return a share with its interval. For a total of 0 the interval is 0 to 1, and `value` is NaN."""
+def wilson_interval(right: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the low and high end of a share's interval; 0 and 1 for a total of 0."""
     if total == 0:
-        return Share(0, 0, math.nan, 0.0, 1.0)
+        return 0.0, 1.0
     interval = binomtest(right, total).proportion_ci(confidence, method="wilson")
-    return Share(right, total, right / total, float(interval.low), float(interval.high))
+    return float(interval.low), float(interval.high)
 
 
-def accuracy(outcomes: Iterable[Outcome]) -> Share:
+def accuracy(outcomes: Iterable[Outcome]) -> Proportion:
     """Return the share of right answers, abstentions included."""
-    rights = [each.right for each in outcomes]
-    return share(sum(rights), len(rights))
+    return Proportion.of([each.right for each in outcomes])
 
 
-def accuracy_by_subject(outcomes: Iterable[Outcome]) -> dict[str, Share]:
+def accuracy_by_subject(outcomes: Iterable[Outcome]) -> dict[str, Proportion]:
     """Return the accuracy in each subject, by its name. Questions without a subject are left out."""
     subjects: dict[str, list[bool]] = defaultdict(list)
     for each in outcomes:
         if each.subject is not None:
             subjects[each.subject].append(each.right)
-    return {name: share(sum(rights), len(rights)) for name, rights in sorted(subjects.items())}
+    return {name: Proportion.of(rights) for name, rights in sorted(subjects.items())}
 
 
 def brier(outcomes: Sequence[Outcome]) -> float:
@@ -100,11 +105,6 @@ def level_error(outcomes: Iterable[Outcome]) -> float | None:
 def negative_log_likelihood(outcomes: Sequence[Outcome]) -> float:
     """Return the mean over questions of -ln(probability of the correct choice), in nats."""
     return _mean(-math.log(max(each.probabilities[each.answer], _MIN_PROBABILITY)) for each in outcomes)
-
-
-def quantile(values: Sequence[float], share_below: float) -> float:
-    """Return a quantile, interpolated between neighbours (Hyndman and Fan's type 7)."""
-    return float(np.quantile(values, share_below))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -4,39 +4,10 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.stats import binomtest
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Z95_ONE_SIDED = NormalDist().inv_cdf(0.95)
-
-
-class Paired(NamedTuple):
-    """Two results on the same questions. `p_value` is the one of McNemar's exact test, two-sided."""
-
-    both_right: int
-    only_first: int
-    only_second: int
-    both_wrong: int
-    p_value: float
-
-
-def paired(first: Mapping[str, bool], second: Mapping[str, bool]) -> Paired:
-    """Compare the right answers of two results by question. A question that only one result has does not count."""
-    table = {(a, b): 0 for a in (True, False) for b in (True, False)}
-    for key in first.keys() & second.keys():
-        table[first[key], second[key]] += 1
-    only_first, only_second = table[True, False], table[False, True]
-    return Paired(
-        both_right=table[True, True],
-        only_first=only_first,
-        only_second=only_second,
-        both_wrong=table[False, False],
-        p_value=mcnemar(only_first, only_second),
-    )
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -20,8 +20,9 @@ confidence down, need no correction, but a single wrong answer among the first t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
 from scipy.special import betaincinv
 
 if TYPE_CHECKING:
@@ -37,25 +38,24 @@ _ERROR = 0.05  # the probability that any low end is too high; the same for the 
 _STEPS = 10_000  # minimum confidences have four decimals
 
 
-class Point(NamedTuple):
-    """The questions with a confidence of at least `min_confidence`.
+class CoveragePoint(BaseModel):
+    """The questions with a confidence of at least `min_confidence`: `coverage` is their share of all.
 
-    `coverage` is their share of all questions. `low` and `high` are the ends of the interval of the accuracy; each end
-    alone holds for all points of the curve at once, with 95 %.
+    `accuracy` is of `right` in `total`. Each end of `interval` holds for all points of the curve at once, with 95 %.
     """
 
     min_confidence: float
     coverage: float
     right: int
     total: int
-    low: float
-    high: float
+    accuracy: float
+    interval: tuple[float, float]
 
 
-def risk_coverage(outcomes: Sequence[Outcome]) -> list[Point]:
+def risk_coverage(outcomes: Sequence[Outcome]) -> list[CoveragePoint]:
     """Return the curve, from all questions to the most confident ones. Questions of equal confidence stay together."""
     confidences = sorted((each.confidence for each in outcomes), reverse=True)
-    points: list[Point] = []
+    points: list[CoveragePoint] = []
     for step in range(POINTS, 0, -1):
         count = math.ceil(len(confidences) * step / POINTS)
         least = _just_above(confidences[count]) if count < len(confidences) else 0.0
@@ -65,18 +65,26 @@ def risk_coverage(outcomes: Sequence[Outcome]) -> list[Point]:
     return points
 
 
-def threshold(curve: Sequence[Point], target: float) -> Point | None:
+def threshold(curve: Sequence[CoveragePoint], target: float) -> CoveragePoint | None:
     """Return the point of greatest coverage with an accuracy of at least `target`, with 95 %; None if no point has."""
-    return max((each for each in curve if each.low >= target), key=lambda each: each.coverage, default=None)
+    reaching = (each for each in curve if each.interval[0] >= target)
+    return max(reaching, key=lambda each: each.coverage, default=None)
 
 
 def _just_above(confidence: float) -> float:
     return (math.floor(confidence * _STEPS) + 1) / _STEPS
 
 
-def _point(least: float, right: int, total: int, asked: int) -> Point:
+def _point(least: float, right: int, total: int, asked: int) -> CoveragePoint:
     # Clopper and Pearson's ends are quantiles of beta distributions; scipy's binomtest takes a hundred times as long.
     error = _ERROR / POINTS
     low = float(betaincinv(right, total - right + 1, error)) if right else 0.0
     high = float(betaincinv(right + 1, total - right, 1 - error)) if right < total else 1.0
-    return Point(least, total / asked, right, total, low, high)
+    return CoveragePoint(
+        min_confidence=least,
+        coverage=total / asked,
+        right=right,
+        total=total,
+        accuracy=right / total,
+        interval=(low, high),
+    )

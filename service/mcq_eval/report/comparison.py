@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from mcq_eval.errors import ResultUnreadable
-from mcq_eval.metrics.paired import paired
+from mcq_eval.metrics.paired import mcnemar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,15 +53,17 @@ def compare(before: Sequence[Row], now: Sequence[Row], unanswered: Sequence[Fail
     if not both:
         raise ResultUnreadable("The two results have no question in common.")
     right = {old.digest: new is not None and new.outcome.right for old, new in both}
-    table = paired({old.digest: old.outcome.right for old, _ in both}, right)
+    right_before = {old.digest: old.outcome.right for old, _ in both}
+    counts = Counter((right_before[question], right[question]) for question in right)
+    only_before, only_now = counts[True, False], counts[False, True]
     return Comparison(
         questions=len(right),
         unanswered=len(missing & right.keys()),
-        both_right=table.both_right,
-        only_before=table.only_first,
-        only_now=table.only_second,
-        both_wrong=table.both_wrong,
-        p_value=table.p_value,
+        both_right=counts[True, True],
+        only_before=only_before,
+        only_now=only_now,
+        both_wrong=counts[False, False],
+        p_value=mcnemar(only_before, only_now),
         discordant=[
             Discordant(
                 id=(new or old).id,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mcq_eval.dataset.exam import Split
 from mcq_eval.metrics import calibration_error, letter_bias, outcomes, risk_coverage
-from mcq_eval.metrics.calibration_error import BINS, Binning
+from mcq_eval.metrics.calibration_error import BINS, Bin, Binning
+from mcq_eval.metrics.letter_bias import Letter
+from mcq_eval.metrics.outcomes import Proportion
+from mcq_eval.metrics.risk_coverage import CoveragePoint
 from mcq_eval.report.comparison import Comparison
 from mcq_eval.report.rows import Failure, Row
 from mcq_service.api.mcq.answer_schemas import Usage
@@ -19,22 +22,7 @@ from mcq_service.api.mcq.question_schemas import Debias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_eval.metrics.outcomes import Outcome, Share
-
-
-class Proportion(BaseModel):
-    """A share: `right` of `total`. `ci95` is the Wilson score interval. `value` is null for a total of 0."""
-
-    right: int
-    total: int
-    value: float | None
-    ci95: tuple[float, float]
-
-    @classmethod
-    def of(cls, share: Share) -> Self:
-        """Return the share in the document's form."""
-        value = None if math.isnan(share.value) else share.value
-        return cls(right=share.right, total=share.total, value=value, ci95=(share.low, share.high))
+    from mcq_eval.metrics.outcomes import Outcome
 
 
 class CalibrationError(BaseModel):
@@ -61,59 +49,6 @@ class CalibrationError(BaseModel):
         )
 
 
-class Letter(BaseModel):
-    """How often a letter was correct and how often chosen. `recall` is null if it was never correct."""
-
-    label: str
-    right: int
-    chosen: int
-    recall: float | None
-
-
-class Reliability(BaseModel):
-    """The questions with a confidence above `low` and at most `high`; `confidence` is the mean."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: Proportion
-
-    @classmethod
-    def of(cls, each: calibration_error.Bin) -> Self:
-        """Return the bin in the document's form."""
-        accuracy = Proportion.of(outcomes.share(each.right, each.total))
-        return cls(
-            low=each.low, high=each.high, count=each.total, confidence=each.confidence, accuracy=accuracy
-        )
-
-
-class CoveragePoint(BaseModel):
-    """The questions with a confidence of at least `min_confidence`: `coverage` is their share of all.
-
-    `accuracy` is of `right` in `total`. Each end of `interval` holds for all points of the curve at once, with 95 %.
-    """
-
-    min_confidence: float
-    coverage: float
-    right: int
-    total: int
-    accuracy: float
-    interval: tuple[float, float]
-
-    @classmethod
-    def of(cls, each: risk_coverage.Point) -> Self:
-        """Return the point in the document's form."""
-        return cls(
-            min_confidence=each.min_confidence,
-            coverage=each.coverage,
-            right=each.right,
-            total=each.total,
-            accuracy=each.right / each.total,
-            interval=(each.low, each.high),
-        )
-
-
 class Threshold(BaseModel):
     """The point of greatest coverage with an interval above the target accuracy; null if no point has one."""
 
@@ -134,8 +69,7 @@ class Latency(BaseModel):
     @classmethod
     def of(cls, rows: Sequence[Row], *, at_once: int) -> Self:
         """Return the latency of at least one question."""
-        values = [row.answer_ms for row in rows]
-        p50, p95 = (outcomes.quantile(values, share_below) for share_below in (0.5, 0.95))
+        p50, p95 = np.quantile([row.answer_ms for row in rows], (0.5, 0.95))
         return cls(p50_ms=p50, p95_ms=p95, at_once=at_once)
 
 
@@ -160,7 +94,7 @@ class Figures(BaseModel):
     letters: list[Letter]
     confusion: dict[str, dict[str, int]]
     recall_deviation: float
-    reliability: list[Reliability]
+    reliability: list[Bin]
     subjects: dict[str, Proportion]
     risk_coverage: list[CoveragePoint]
     thresholds: list[Threshold]
@@ -168,11 +102,11 @@ class Figures(BaseModel):
     @classmethod
     def of(cls, answered: Sequence[Outcome]) -> Self:
         """Return the figures of at least one question."""
-        rows = letter_bias.letter_rows(answered)
+        letters = letter_bias.selection_bias(answered)
         curve = risk_coverage.risk_coverage(answered)
         return cls(
-            accuracy=Proportion.of(outcomes.accuracy(answered)),
-            answered=Proportion.of(outcomes.accuracy(each for each in answered if not each.abstained)),
+            accuracy=outcomes.accuracy(answered),
+            answered=outcomes.accuracy(each for each in answered if not each.abstained),
             abstained=sum(each.abstained for each in answered) / len(answered),
             mean_confidence=sum(each.confidence for each in answered) / len(answered),
             ece=CalibrationError.of(answered, "equal-width"),
@@ -180,24 +114,17 @@ class Figures(BaseModel):
             brier=outcomes.brier(answered),
             negative_log_likelihood=outcomes.negative_log_likelihood(answered),
             level_error=outcomes.level_error(answered),
-            letters=[
-                Letter(label=r.label, right=r.right, chosen=r.chosen, recall=r.recall if r.right else None)
-                for r in rows
-            ],
+            letters=letters,
             confusion=letter_bias.confusion(answered),
-            recall_deviation=letter_bias.recall_deviation(rows),
-            reliability=[Reliability.of(each) for each in calibration_error.reliability(answered)],
-            subjects={
-                name: Proportion.of(each) for name, each in outcomes.accuracy_by_subject(answered).items()
-            },
-            risk_coverage=[CoveragePoint.of(each) for each in curve],
-            thresholds=[_threshold(curve, target) for target in risk_coverage.TARGETS],
+            recall_deviation=letter_bias.recall_deviation(letters),
+            reliability=calibration_error.reliability(answered),
+            subjects=outcomes.accuracy_by_subject(answered),
+            risk_coverage=curve,
+            thresholds=[
+                Threshold(target_accuracy=target, point=risk_coverage.threshold(curve, target))
+                for target in risk_coverage.TARGETS
+            ],
         )
-
-
-def _threshold(curve: Sequence[risk_coverage.Point], target: float) -> Threshold:
-    point = risk_coverage.threshold(curve, target)
-    return Threshold(target_accuracy=target, point=CoveragePoint.of(point) if point else None)
 
 
 VerdictOutcome = Literal["Passed", "Failed", "Inconclusive"]

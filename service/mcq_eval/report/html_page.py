@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined, Template
 
 if TYPE_CHECKING:
-    from mcq_eval.report.exam_report import Proportion, Report
+    from mcq_eval.metrics.outcomes import Proportion
+    from mcq_eval.report.exam_report import Report
 
 
 MAX_ROWS = 5000

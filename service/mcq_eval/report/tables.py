@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mcq_eval.metrics.outcomes import Proportion
     from mcq_eval.report.comparison import Comparison
-    from mcq_eval.report.exam_report import Figures, Proportion, Report
+    from mcq_eval.report.exam_report import Figures, Report
 
 _SHOWN = 40  # lines of a list or table; the JSON has all
 
