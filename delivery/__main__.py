@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -106,18 +107,16 @@ def _solvers(settings: Settings, kubectl: Kubectl) -> list[Solver]:
     return [Solver.of(manifest) for manifest in solvers_of(kubectl, settings.solver)]
 
 
-def main() -> int:
+def main() -> None:
     """Run one stage, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m delivery", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     stage = parser.parse_args().stage
     try:
-        STAGES[stage](Settings.of_process(), Progress())
+        STAGES[stage](Settings(os.environ), Progress())
     except (*FAILURES, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"\n{error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

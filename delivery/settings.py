@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +43,6 @@ class Settings:
     """The settings from an environment."""
 
     environment: Mapping[str, str]
-
-    @classmethod
-    def of_process(cls) -> Settings:
-        """Return the settings of this process's environment."""
-        return cls(os.environ)
 
     @property
     def registry(self) -> str:

@@ -49,7 +49,7 @@ def compose(*arguments: str, **environment: str) -> None:
         raise CommandError(message)
 
 
-def main() -> int:
+def main() -> None:
     """Run one command, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.compose", description=__doc__)
     parser.add_argument("command", choices=("up", "down"))
@@ -57,15 +57,13 @@ def main() -> int:
         if parser.parse_args().command == "down":
             compose("--profile=grafana", "down")
             engine.stop(Progress())
-            return 0
+            return
         up(Progress())
     except (ToolError, docker.ImageError, subprocess.CalledProcessError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+        sys.exit(f"\n{error}")
     port = os.environ.get("MCQ_API_PORT", "8000")
     print(f"http://127.0.0.1:{port} answers. Stop it with `make compose-down`.")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -95,19 +95,16 @@ def curl(url: str) -> str:
     return f"curl -s {url}{PATH} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(QUESTION))}"
 
 
-def main() -> int:
+def main() -> None:
     """Run the demo, or exit with the error."""
-    progress = Progress()
     try:
-        demo(progress)
+        demo(Progress())
     except (*FAILURES, OSError) as error:
         output = (
             f"\n{error.stderr}" if isinstance(error, subprocess.CalledProcessError) and error.stderr else ""
         )
-        print(f"\n{error}{output}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"\n{error}{output}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

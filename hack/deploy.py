@@ -66,16 +66,13 @@ def seed_model(provider: Provider, namespace: str, claim: str) -> None:
         shutil.copytree(prepared, volume / prepared.name, copy_function=os.link)
 
 
-def main() -> int:
+def main() -> None:
     """Deploy, or exit with the error."""
-    progress = Progress()
     try:
-        deploy(progress)
+        deploy(Progress())
     except FAILURES as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"\n{error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -225,7 +225,7 @@ def page(deployed: Deployed, name: str, path: str = "") -> str:
     return f"{kubectl} -n {NAMESPACE} port-forward service/{service} {port}  # http://localhost:{port}{path}"
 
 
-def main() -> int:
+def main() -> None:
     """Install the stack, or exit with the error."""
     progress = Progress()
     try:
@@ -235,12 +235,10 @@ def main() -> int:
         search = ("get", "secret", RECEIVER, "--ignore-not-found", "-o", "name")
         receiver = deployed.kubectl("-n", NAMESPACE, *search)
     except FAILURES as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+        sys.exit(f"\n{error}")
     pages = [page(deployed, name) for name in PAGES if grafana or name != "grafana"]
     print("\n".join([*pages, *([GRAFANA_LOGIN] if grafana else []), *([] if receiver else [NO_RECEIVER])]))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -37,17 +37,15 @@ def prepare(progress: Progress, *, everything: bool) -> None:
         build(PROGRAMS if everything else LOCAL)
 
 
-def main() -> int:
+def main() -> None:
     """Prepare, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.prepare", description=__doc__)
     parser.add_argument("--all", action="store_true", help="also the dependencies of `make test-all`")
     try:
         prepare(Progress(), everything=parser.parse_args().all)
     except (ToolError, ImageError, subprocess.SubprocessError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"\n{error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

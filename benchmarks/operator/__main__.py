@@ -1,7 +1,5 @@
 """`python -m benchmarks.operator`: see `--help`."""
 
-import sys
-
 from benchmarks.operator.cli import main
 
-sys.exit(main())
+main()

@@ -29,7 +29,7 @@ from mcq_operator.api.kinds import CHILDREN
 from mcq_operator.api.names import MANAGED_SELECTOR
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark and print a table; write the figures as JSON to build/bench-operator.json."""
     options = _parser().parse_args()
     runs = []
@@ -47,7 +47,6 @@ def main() -> int:
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=2))
     print(report.table(results))
-    return 0
 
 
 async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from delivery.release.release import prepare, publish
 from delivery.settings import Settings
 
 
-def main() -> int:
+def main() -> None:
     """Release, or exit with the error that prevents it."""
     progress, tools = Progress(), Tools(CACHE, Progress())
     version = os.environ.get("VERSION", "")
@@ -33,14 +33,12 @@ def main() -> int:
         kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")
         folder = publish(settings, version, kubectl, tools, progress)
     except (*FAILURES, ReleaseError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+        sys.exit(f"\n{error}")
     print(f"{folder}\n`git push --follow-tags` publishes the commit and the tag.")
     print(
         "Then run `python -m delivery.release.record` and commit the result: the next release's upgrade test needs it."
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ SERVER_FIELDS = (
 """Metadata fields that the API server alone decides on."""
 
 
-def main() -> int:
+def main() -> None:
     """Write the record."""
     provider = ControlPlane(Instance("record"), Progress())
     try:
@@ -67,7 +66,6 @@ def main() -> int:
             shutil.copy(crd, RECORDED)
     finally:
         provider.down()
-    return 0
 
 
 async def _reconcile(kubectl: Kubectl) -> None:
@@ -98,4 +96,4 @@ def _write(name: str, items: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

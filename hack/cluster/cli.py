@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from hack.cluster.providers import Provider
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     """Run one command; return the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args()
     progress = Progress(quiet=options.command in ("kubeconfig", "kubectl"))
     try:
         return _run(options, choose(progress), progress)

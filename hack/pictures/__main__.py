@@ -18,7 +18,7 @@ from hack.pictures.picture import picture
 from hack.pictures.prometheus import Prometheus, TimeRange
 
 
-def main() -> int:
+def main() -> None:
     """Draw the dashboards, or exit with the error."""
     options = _parser().parse_args()
     times = TimeRange.until(time.time(), seconds=options.minutes * 60, scrape_seconds=options.scrape_seconds)
@@ -34,9 +34,7 @@ def main() -> int:
             picture(board, Prometheus(options.prometheus), times).save(path)
             print(path)
     except PictureError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,4 +60,4 @@ def _variable(given: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -188,7 +188,7 @@ def running(progress: Progress) -> Iterator[Example]:
             plane.down()
 
 
-def main() -> int:
+def main() -> None:
     """Run the product, and draw the dashboards into docs/images."""
     progress = Progress()
     subprocess.run([ROOT / "hack/model"], check=True, stdout=subprocess.DEVNULL)
@@ -212,7 +212,6 @@ def main() -> int:
             dashboard = read(board, rate_interval=times.rate_interval, variables={})
             picture(dashboard, prometheus, times).save(path)
             print(path.relative_to(ROOT))
-    return 0
 
 
 def _sample(example: Example) -> list[dict[str, Any]]:
@@ -257,4 +256,4 @@ def _answers(url: str) -> bool:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    sys.exit(main())
+    main()
