@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 START_SECONDS = 600
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -49,14 +40,6 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def resident(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Return the GiB that the process holds now, and its peak (pages of mapped weights included)."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    sizes = {key: value for key, _, value in (line.partition(":") for line in lines)}
-    now, most = (int(sizes[name].split()[0]) / 2**20 for name in ("VmRSS", "VmHWM"))
-    return now, most
 
 
 def _wait(health: str, process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hack.cluster import crds
+from hack.control_plane.instance import free_ports
 from hack.kubectl import wait_established
 
 from benchmarks.operator import client, observer, operator_process
@@ -19,7 +20,6 @@ from benchmarks.operator.client import at_once
 from benchmarks.operator.operator_process import Program
 from benchmarks.operator.scenarios import LONGEST_SECONDS, REPEATS, Figures, spread
 from benchmarks.operator.workload import places
-from benchmarks.servers import free_port
 from mcq_operator.api.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _install_crds(plane: ControlPlane) -> None:
 
 def _program(plane: ControlPlane, *flags: str) -> Program:
     """Run KubeRay as administrator: that costs the API server less than rights that it has to look up."""
-    port = free_port()
+    [port] = free_ports(1)
     command = [
         str(plane.provider.tools.binary(TOOL, "ray-operator")),
         "--enable-leader-election=false",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
+from hack.control_plane.instance import free_ports
 
 from benchmarks.procfs import cpu_seconds, memory
-from benchmarks.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ class Program:
 
 def ours(kubeconfig: Path, *, canary: str) -> Program:
     """Return this project's operator; its test questions go to `canary`."""
-    port = free_port()
+    [port] = free_ports(1)
     environment = {
         "KUBECONFIG": str(kubeconfig),
         "MCQ_OPERATOR_HOST": "127.0.0.1",

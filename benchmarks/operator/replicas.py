@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from hack.control_plane.instance import free_ports
 
 from benchmarks.operator.client import MERGE, Client, at_once
-from benchmarks.servers import free_port
 from mcq_operator.api.kinds import INGRESS, POD, SOLVER
 from mcq_operator.api.names import MANAGED_SELECTOR
 
@@ -30,7 +30,8 @@ async def answering() -> AsyncIterator[str]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    app, port = web.Application(), free_port()
+    [port] = free_ports(1)
+    app = web.Application()
     app.add_routes([web.get("/answerz", answer)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hack.toolchain.paths import ROOT
 
+from benchmarks.procfs import memory
 from benchmarks.service import bound, peers, replica_process, telemetry
 from benchmarks.service.workload import SCENARIOS, Measured, load, offsets
 from mcq_service.engine.int8 import native
@@ -84,29 +85,25 @@ def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any], **setti
     with replica_process.service(options.precision, **settings) as target:
         for scenario in SCENARIOS:
             batch = questions[offsets()[scenario.name] :][: scenario.questions]
-            _add(
-                rows,
-                f"service: {target.engine}",
-                scenario.name,
-                replica_process.measure(target, scenario, batch),
-            )
-        now, most = target.memory
+            measured = replica_process.measure(target, scenario, batch)
+            _add(rows, f"service: {target.engine}", scenario.name, measured)
+        used = memory(target.process.pid)
         return {
             "engine": target.engine,
             "ready_seconds": target.start_seconds,
-            "resident_gib": now,
-            "peak_gib": most,
+            "resident_gib": used["rss"] / 1024,
+            "peak_gib": used["rss_peak"] / 1024,
         }
 
 
 def _peers(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> None:
     service = next(target for target in rows if target.startswith("service"))
     for slots in options.slots:
-        with peers.llama_server(options.peers, options.gguf, slots) as target:
+        with peers.llama_server(options.peers, options.gguf, slots) as url:
             for scenario in SCENARIOS:
                 batch = questions[offsets()[scenario.name] :][: scenario.questions]
                 tokens = _tokens(rows[service][scenario.name][-1])
-                measured = peers.measure(target, scenario, batch, tokens=tokens)
+                measured = peers.measure(url, scenario, batch, tokens=tokens)
                 _add(rows, f"llama-server, {slots} slots", scenario.name, measured)
     for scenario in SCENARIOS:
         tokens = _tokens(rows[service][scenario.name][-1])

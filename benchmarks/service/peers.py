@@ -12,11 +12,12 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.servers import free_port, running
+from hack.control_plane.instance import free_ports
+
+from benchmarks.servers import running
 from benchmarks.service.workload import Measured, Question, Scenario, offsets
 from mcq_service.api.mcq.question_schemas import Question as Wire
 from mcq_service.prompts import render
@@ -28,32 +29,22 @@ if TYPE_CHECKING:
 WARM_UP = {"question": "What colour is a clear sky?", "choices": ["blue", "green"]}
 
 
-@dataclass(frozen=True)
-class LlamaServer:
-    """A running llama-server."""
-
-    url: str
-    slots: int
-
-
 @contextmanager
-def llama_server(peers: Path, model: Path, slots: int) -> Iterator[LlamaServer]:
-    """Start llama-server, and let every slot read the prompts' constant prefix once."""
-    port = free_port()
+def llama_server(peers: Path, model: Path, slots: int) -> Iterator[str]:
+    """Start llama-server, let every slot read the prompts' constant prefix once, and yield the server's address."""
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with running([peers / "llama-server", model, str(port), str(slots)], f"{url}/health"):
         with ThreadPoolExecutor(slots) as pool:
             list(pool.map(lambda _: _complete(url, WARM_UP, 1), range(slots)))
-        yield LlamaServer(url, slots)
+        yield url
 
 
-def measure(
-    target: LlamaServer, scenario: Scenario, questions: Sequence[Question], *, tokens: int
-) -> Measured:
-    """Send our own prompt; the server caches its prefix and writes `tokens` per question."""
+def measure(url: str, scenario: Scenario, questions: Sequence[Question], *, tokens: int) -> Measured:
+    """Send our own prompt; llama-server caches its prefix and writes `tokens` per question."""
     started = time.monotonic()
     with ThreadPoolExecutor(scenario.together) as pool:
-        firsts = list(pool.map(lambda question: _complete(target.url, question, tokens), questions))
+        firsts = list(pool.map(lambda question: _complete(url, question, tokens), questions))
     wall = time.monotonic() - started
     return Measured(seconds=wall / len(questions), tokens=tokens, first=median(firsts))
 

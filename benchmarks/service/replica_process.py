@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
+from hack.control_plane.instance import free_ports
 from hack.toolchain.paths import ROOT
 
-from benchmarks.servers import free_port, resident, running
+from benchmarks.servers import running
 from benchmarks.service.workload import Measured, Question, Scenario
 
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ class Service:
     url: str
     process: subprocess.Popen[bytes]
     start_seconds: float
-
-    @property
-    def memory(self) -> tuple[float, float]:
-        """GiB: resident now, and the peak."""
-        return resident(self.process)
 
     @property
     def engine(self) -> str:
@@ -53,7 +49,7 @@ def prepared(precision: str) -> Path:
 @contextmanager
 def service(precision: str, **settings: str) -> Iterator[Service]:
     """Start a replica with the default model in this precision and these extra environment variables."""
-    port = free_port()
+    [port] = free_ports(1)
     environment = {
         "MCQ_PORT": str(port),
         "MCQ_MODEL_CACHE": str(prepared(precision).parent),
