@@ -74,12 +74,7 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         arguments.min_confidence,
     )
     before = read_rows(arguments.paired) if arguments.paired else None
-    limits = Limits(
-        arguments.min_accuracy,
-        arguments.max_regression,
-        arguments.max_calibration_error,
-        arguments.max_p95_seconds,
-    )
+    limits = Limits.of(arguments)
     if limits.max_regression is not None and before is None:
         raise ResultUnreadable("--max-regression needs an earlier result: name it with --paired FILE")
 

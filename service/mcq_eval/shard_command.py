@@ -58,13 +58,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         write_termination_message(stored.digest, None)
         return
     before = read_stored_rows(arguments.before, arguments.before_digest) if arguments.before else None
-    limits = Limits(
-        min_accuracy=arguments.min_accuracy,
-        max_regression=arguments.max_regression,
-        max_calibration_error=arguments.max_calibration_error,
-        max_p95_seconds=arguments.max_p95_seconds,
-    )
-    report = build_report(stored.parts, before=before, limits=limits)
+    report = build_report(stored.parts, before=before, limits=Limits.of(arguments))
     digest = await store.publish(arguments.sitting, report, stored.digests, history=arguments.history)
     print_report(report, sys.stdout)
     # Last: if the Pod fails before this, the error's message is its termination message.

@@ -15,14 +15,15 @@ Wilson's interval and the binomial test are scipy's. Neither scipy nor statsmode
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
 
 from mcq_eval.metrics.outcomes import ONE_SIDED, wilson_interval
 from mcq_eval.metrics.paired import regression
 from mcq_eval.report.exam_report import LimitVerdict, Verdict
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from mcq_eval.report.comparison import Comparison
@@ -41,6 +42,11 @@ class Limits:
     max_regression: float | None = None
     max_calibration_error: float | None = None
     max_p95_seconds: float | None = None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Self:
+        """Return the limits of a command's arguments, which have the names of the fields."""
+        return cls(**{field.name: getattr(arguments, field.name) for field in fields(cls)})
 
 
 def judge(
@@ -143,17 +149,11 @@ def _inconclusive(figure: str, asked: int, is_decisive: Callable[[int], bool]) -
     """Return an inconclusive verdict: how many more questions, answered as well as those so far, would decide."""
     needed = _min_questions(asked, is_decisive)
     if needed is None:
-        return LimitVerdict(
-            outcome="Inconclusive",
-            detail=f"{figure}: more questions are not likely to decide it",
-            more_questions=None,
-        )
-    more = needed - asked
-    return LimitVerdict(
-        outcome="Inconclusive",
-        detail=f"{figure}: about {more} more questions would decide it",
-        more_questions=more,
-    )
+        more, outlook = None, "more questions are not likely to decide it"
+    else:
+        more = needed - asked
+        outlook = f"about {more} more questions would decide it"
+    return LimitVerdict(outcome="Inconclusive", detail=f"{figure}: {outlook}", more_questions=more)
 
 
 def _min_questions(asked: int, is_decisive: Callable[[int], bool]) -> int | None:

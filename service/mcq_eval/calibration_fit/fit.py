@@ -98,9 +98,8 @@ def fit_calibration(questions: Sequence[ScoredQuestion], prompt_digest: str | No
         raw += [_outcome(each, softmax(each.scores[0])) for each in group]
         calibrated += outcomes[plan]
         rotated += rotations
-    form = {} if prompt_digest is None else {"prompt_digest": prompt_digest}
     return Fit(
-        calibration=Calibration(choices=choices, **form),
+        calibration=Calibration(choices=choices, prompt_digest=prompt_digest),
         raw=raw,
         calibrated=calibrated,
         rotated=rotated,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcq_eval.dataset.exam_file import NotAskable
 from mcq_eval.dataset.text_files import read_text
 from mcq_eval.importing.option_marks import sort_by_mark
+from mcq_eval.importing.published import row
 from mcq_eval.importing.records import Record
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def aiken(record: Record) -> Row:
             question.append(line)
     choices = sort_by_mark(marks, texts)
     letter = answer[1].strip().upper()
-    return _row(record, "\n".join(question), choices, letter, subject=record.path.stem)
+    name = record.path.stem
+    return row(record, "\n".join(question), choices, letter, name=name, subject=name)
 
 
 class Block(NamedTuple):
@@ -114,7 +116,8 @@ def gift(record: Record) -> Row:
         choices = ["True", "False"]
     else:
         choices, letter = _choices(answers)
-    return _row(record, _restore_escapes(question), choices, letter, subject=record.values.category)
+    question = _restore_escapes(question)
+    return row(record, question, choices, letter, name=record.path.stem, subject=record.values.category)
 
 
 def _choices(answers: str) -> tuple[list[str], str]:
@@ -143,13 +146,3 @@ def _hide_escape(escape: re.Match[str]) -> str:
 
 def _restore_escapes(text: str) -> str:
     return text.translate(_SHOWN).strip()
-
-
-def _row(record: Record, question: str, choices: list[str], answer: str, *, subject: str) -> Row:
-    return {
-        "id": f"{record.path.stem}/{record.number}",
-        "subject": subject,
-        "question": question,
-        "choices": choices,
-        "answer": answer,
-    }

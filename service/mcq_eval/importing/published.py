@@ -43,13 +43,13 @@ def mmlu_csv(record: Record) -> Row:
         raise ExamUnreadable(msg)
     question, *choices, answer = cells
     subject = _SPLITS.sub("", record.path.stem)
-    return _row(record, question, choices, answer.strip(), name=record.path.stem, subject=subject)
+    return row(record, question, choices, answer.strip(), name=record.path.stem, subject=subject)
 
 
 def mmlu(record: Record) -> Row:
     """`cais/mmlu`: question, subject, choices, answer (a position)."""
     values = record.values
-    return _row(record, values.get("question"), _texts(values, "choices"), _letter(values.get("answer")))
+    return row(record, values.get("question"), _texts(values, "choices"), _letter(values.get("answer")))
 
 
 def mmlu_pro(record: Record) -> Row:
@@ -65,7 +65,7 @@ def mmlu_pro(record: Record) -> Row:
         raise NotAskable("answer: the text of the right choice is N/A")
     kept = {letter: text for letter, text in position_of_letter.items() if text != NO_OPTION}
     moved = dict(zip(kept, ascii_uppercase, strict=False))
-    return _row(
+    return row(
         record,
         values.get("question"),
         [*kept.values()],
@@ -79,7 +79,7 @@ def aqua(record: Record) -> Row:
     values = record.values
     choices = strip_marks(_texts(values, "options"))
     name = record.path.name
-    return _row(record, values.get("question"), choices, values.get("correct"), name=name, subject="algebra")
+    return row(record, values.get("question"), choices, values.get("correct"), name=name, subject="algebra")
 
 
 def agieval(record: Record) -> Row:
@@ -90,7 +90,7 @@ def agieval(record: Record) -> Row:
     letters = "".join(map(str, label)) if isinstance(label, list) else label
     question = _joined(values.get("passage"), values.get("question"))
     choices = strip_marks(_texts(values, "options"))
-    return _row(record, question, choices, letters, name=record.path.name, subject=record.path.stem)
+    return row(record, question, choices, letters, name=record.path.name, subject=record.path.stem)
 
 
 def arc(record: Record) -> Row:
@@ -113,7 +113,7 @@ def arc(record: Record) -> Row:
     if not key:
         raise NotAskable(UNPUBLISHED)
     letter = ascii_uppercase[int(key) - 1] if key in labels and key.isdecimal() else key
-    return _row(record, question, texts, letter)
+    return row(record, question, texts, letter)
 
 
 def medmcqa(record: Record) -> Row:
@@ -125,7 +125,7 @@ def medmcqa(record: Record) -> Row:
     if values.get("cop") is None or values["cop"] == UNPUBLISHED_COP:
         raise NotAskable(UNPUBLISHED)
     choices = [values.get(f"op{letter}") for letter in "abcd"]
-    return _row(
+    return row(
         record, values.get("question"), choices, _letter(values["cop"]), subject=values.get("subject_name")
     )
 
@@ -140,7 +140,7 @@ def hellaswag(record: Record) -> Row:
     context = _without_marks(f"{activity}: {values.get('ctx')}" if activity else str(values.get("ctx")))
     choices = [_without_marks(each) for each in _texts(values, "endings")]
     position = int(label) if str(label).isdecimal() else label
-    return _row(record, f"How does this go on?\n\n{context}", choices, _letter(position), subject=activity)
+    return row(record, f"How does this go on?\n\n{context}", choices, _letter(position), subject=activity)
 
 
 def sciq(record: Record) -> Row:
@@ -155,7 +155,7 @@ def race(record: Record) -> Row:
     """`ehovy/race`: article, question, options, answer."""
     values = record.values
     question = _joined(values.get("article"), values.get("question"))
-    return _row(record, question, _texts(values, "options"), values.get("answer"))
+    return row(record, question, _texts(values, "options"), values.get("answer"))
 
 
 def truthfulqa(record: Record) -> Row:
@@ -192,13 +192,13 @@ def cmmlu(record: Record) -> Row:
     by_folder = record.path.suffix == ".parquet"
     subject = record.path.resolve().parent.name if by_folder else _SPLITS.sub("", record.path.stem)
     choices = [values[letter] for letter in _FOUR.lower()]
-    return _row(record, values["question"], choices, str(values["answer"]).strip(), subject=subject)
+    return row(record, values["question"], choices, str(values["answer"]).strip(), subject=subject)
 
 
 def cybermetric(record: Record) -> Row:
     """`cybermetric/CyberMetric` (arXiv 2402.07688): question, answers (a map of letters), solution."""
     values, choices = record.values, record.values.get("answers")
-    return {**_row(record, values.get("question"), [], values.get("solution")), "choices": choices}
+    return {**row(record, values.get("question"), [], values.get("solution")), "choices": choices}
 
 
 def gpqa(record: Record) -> Row:
@@ -234,10 +234,11 @@ def _zero_based(cop: object) -> object:
     return cop - 1 if isinstance(cop, int) and cop > 0 else cop
 
 
-def _row(
+def row(
     record: Record, question: object, choices: Sequence[object], answer: object, *,
     name: str | None = None, subject: object = None,
 ) -> Row:  # fmt: skip
+    """Return the line of a question. Its subject is the record's own by default, its id `name` with a number."""
     values = record.values
     subject = subject or (values.get("subject") if isinstance(values, dict) else None)
     return {
@@ -265,7 +266,7 @@ def _shuffled(
         range(len(texts)), key=lambda index: hashlib.sha256(f"{question}\0{texts[index]}".encode()).digest()
     )
     letter = ascii_uppercase[order.index(0)] if len(order) <= len(ascii_uppercase) else ""
-    return _row(record, question, [texts[index].strip() for index in order], letter, subject=subject)
+    return row(record, question, [texts[index].strip() for index in order], letter, subject=subject)
 
 
 def _letter(position: object) -> object:

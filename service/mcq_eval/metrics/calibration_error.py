@@ -24,30 +24,27 @@ if TYPE_CHECKING:
     from mcq_eval.metrics.outcomes import Outcome
 
 BINS = 15
+_DRAWS = 1000  # of a simulation
 Binning = Literal["equal-width", "equal-mass"]
 
 
 def ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS) -> float:
-    """Return the expected calibration error of the chosen answers, 0 to 1."""
+    """Return the expected calibration error of the chosen answers of at least one question, 0 to 1."""
     confidences, rights = _arrays(outcomes)
     return float(_gaps(rights[None], confidences, _bin_of(confidences, binning, bins))[0])
 
 
-def chance_ece(
-    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
-) -> float:
+def chance_ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width") -> float:
     """Return the mean ECE of these questions if each confidence were exactly the probability of being right.
 
     It is a simulation with a fixed seed: the same outcomes always give the same figure.
     """
     confidences = np.array([each.confidence for each in outcomes])
-    rights = np.random.default_rng(0).random((draws, len(confidences))) < confidences
-    return float(_gaps(rights.astype(float), confidences, _bin_of(confidences, binning, bins)).mean())
+    rights = np.random.default_rng(0).random((_DRAWS, len(confidences))) < confidences
+    return float(_gaps(rights.astype(float), confidences, _bin_of(confidences, binning, BINS)).mean())
 
 
-def max_ece(
-    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
-) -> float:
+def max_ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", draws: int = _DRAWS) -> float:
     """Return the upper end of the calibration error's interval, one-sided, 95 %; it needs 100 questions or more.
 
     The square of a bin's difference, less the variance of its share of right answers, is unbiased (Kumar et al., arXiv
@@ -55,7 +52,7 @@ def max_ece(
     comes from a bootstrap with a fixed seed. A bootstrap's interval is too narrow, so its 2.5 % stand for 5 %.
     """
     confidences, rights = _arrays(outcomes)
-    members = np.eye(bins)[_bin_of(confidences, binning, bins)]
+    members = np.eye(BINS)[_bin_of(confidences, binning, BINS)]
     members = members[:, members.any(axis=0)]
     totals, right = members.sum(axis=0), rights @ members
     means = confidences @ members / totals
@@ -93,14 +90,14 @@ def _bin_of(confidences: np.ndarray, binning: Binning, bins: int) -> np.ndarray:
         widths: np.ndarray = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
         return widths
     ranks = np.argsort(np.argsort(confidences, kind="stable"), kind="stable")
-    masses: np.ndarray = ranks * min(bins, len(ranks)) // max(len(ranks), 1)
+    masses: np.ndarray = ranks * min(bins, len(ranks)) // len(ranks)
     return masses
 
 
 def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
     """Return, for each row of `rights`, shape (draws, n), the sum over bins of |rights - confidences| / n."""
-    members = np.eye(BINS if bin_of.size == 0 else int(bin_of.max()) + 1)[bin_of]
-    gaps: np.ndarray = np.abs((rights - confidences) @ members).sum(axis=1) / max(len(confidences), 1)
+    members = np.eye(int(bin_of.max()) + 1)[bin_of]
+    gaps: np.ndarray = np.abs((rights - confidences) @ members).sum(axis=1) / len(confidences)
     return gaps
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mcq_eval.errors import AskingFailed, one_line
 from mcq_eval.runner.typed_answers import answers_of_both, typed_result
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mcq_eval.dataset.typed_question import DecisionQuestion
     from mcq_service.api.mcq.question_schemas import Question
     from mcq_service.api.service.schemas import Identity
+
+Body = TypeVar("Body", bound=BaseModel)
 
 PATIENCE_SECONDS = 600.0
 """How long one question may take."""
@@ -72,20 +74,14 @@ class ServiceClient:
             raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
         if response.status_code != httpx2.codes.OK:
             return None  # an older release, without identities
-        try:
-            return Service.model_validate_json(response.content).identity
-        except ValidationError as error:
-            raise _unlike_a_service(response, error) from error
+        return _parse(response, Service).identity
 
     async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
         response = await self._send("/api/v1/mcq/answers", body)
         if response.status_code != httpx2.codes.OK:
             raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")
-        try:
-            results = Results.model_validate_json(response.content)
-        except ValidationError as error:
-            raise _unlike_a_service(response, error) from error
+        results = _parse(response, Results)
         if [each.index for each in results.results] != list(range(len(questions))):
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
@@ -96,10 +92,7 @@ class ServiceClient:
         response = await self._send("/v1/decisions", question.request)
         if response.status_code != httpx2.codes.OK:
             return _refused(response.status_code, "Not answered", response.text[:500])
-        try:
-            decision = Decision.model_validate_json(response.content)
-        except ValidationError as error:
-            raise _unlike_a_service(response, error) from error
+        decision = _parse(response, Decision)
         match decision.answers[0]:
             case PredicateAnswer(probability=true):
                 probabilities = [true, 1 - true]
@@ -128,8 +121,14 @@ class ServiceClient:
         return response
 
 
-def _unlike_a_service(response: httpx2.Response, error: ValidationError) -> AskingFailed:
-    return AskingFailed(f"{response.url} does not answer like an MCQ service: {one_line(error)}")
+def _parse(response: httpx2.Response, schema: type[Body]) -> Body:
+    """Return the response's body. Raises AskingFailed."""
+    try:
+        return schema.model_validate_json(response.content)
+    except ValidationError as error:
+        raise AskingFailed(
+            f"{response.url} does not answer like an MCQ service: {one_line(error)}"
+        ) from error
 
 
 def _refused(status: int, title: str, detail: str) -> Result:
