@@ -16,12 +16,12 @@ KEDA = "github.com/kedacore/keda/v2"
 PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 GATEWAY_API = "sigs.k8s.io/gateway-api"
 
-FILES: Mapping[str, tuple[str, ...]] = {
-    KEDA: ("config/crd/bases/keda.sh_*.yaml",),
-    PROMETHEUS_OPERATOR: ("example/prometheus-operator-crd/*.yaml",),
-    GATEWAY_API: ("config/crd/standard/*.yaml",),
+FILES: Mapping[str, str] = {
+    KEDA: "config/crd/bases/keda.sh_*.yaml",
+    PROMETHEUS_OPERATOR: "example/prometheus-operator-crd/*.yaml",
+    GATEWAY_API: "config/crd/standard/*.yaml",
 }
-"""Each module's folder of CRDs."""
+"""The files of each module's CRDs."""
 
 
 def directory(module: str, *, pinned_in: str = "apis") -> Path:
@@ -35,5 +35,4 @@ def directory(module: str, *, pinned_in: str = "apis") -> Path:
 
 def files(module: str) -> list[Path]:
     """Return the manifests of the module's CRDs."""
-    source = directory(module)
-    return sorted(path for pattern in FILES[module] for path in source.glob(pattern))
+    return sorted(directory(module).glob(FILES[module]))

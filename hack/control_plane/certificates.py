@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hack.control_plane.files import write
 from hack.toolchain.commands import run
 
 if TYPE_CHECKING:
@@ -64,22 +63,8 @@ class Authority:
         run(["openssl", "req", "-new", *_CURVE, "-subj", subject, "-keyout", key, "-out", request])
         partial = self.path(f"{name}.crt.tmp")
         signer: list[str | Path] = ["-CA", self.certificate, "-CAkey", self.path("ca.key"), "-CAcreateserial"]
-        run(
-            [
-                "openssl",
-                "x509",
-                "-req",
-                "-in",
-                request,
-                *signer,
-                "-days",
-                DAYS,
-                "-extfile",
-                extension_file,
-                "-out",
-                partial,
-            ]
-        )
+        files: list[str | Path] = ["-in", request, "-extfile", extension_file, "-out", partial]
+        run(["openssl", "x509", "-req", *files, *signer, "-days", DAYS])
         partial.rename(certificate)
         extension_file.unlink()
         request.unlink()
@@ -100,6 +85,8 @@ class Authority:
             ],
             "contexts": [{"name": "mcq", "context": {"cluster": "mcq", "user": user}}],
         }
-        write(path, json.dumps(config, indent=1))
+        text = json.dumps(config, indent=1)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
         path.chmod(0o600)
         return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hack.control_plane.api import Api, listening
@@ -65,7 +66,7 @@ class _Parts:
             "--unsafe-no-fsync",  # its data is disposable
             "--log-level=warn",
         ]
-        return Part("etcd", command, ready=lambda: listening(ADDRESS, ports.etcd))
+        return Part("etcd", command, ready=partial(listening, ADDRESS, ports.etcd))
 
     def api_server(self) -> Part:
         authority, ports = self.authority, self.instance.ports()
@@ -107,7 +108,7 @@ class _Parts:
             f"--proxy-client-key-file={proxy_key}",
             "--profiling=false",
         ]
-        return Part("kube-apiserver", command, ready=self.api.ready)
+        return Part("kube-apiserver", command, ready=partial(self.api.serves, "/readyz"))
 
     def controller_manager(self) -> Part:
         kubeconfig = self.kubeconfig("controller-manager.kubeconfig", user="system:kube-controller-manager")
@@ -125,7 +126,5 @@ class _Parts:
             "--profiling=false",
         ]
         return Part(
-            "kube-controller-manager",
-            command,
-            ready=lambda: self.api.get(DEFAULT_SERVICE_ACCOUNT) is not None,
+            "kube-controller-manager", command, ready=partial(self.api.serves, DEFAULT_SERVICE_ACCOUNT)
         )

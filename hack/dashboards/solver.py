@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from hack.dashboards.board import RATE, Query, board, buckets, graph, number, solver_variables
 from mcq_operator.api.names import ANSWERED_OUTCOMES, FAILED_OUTCOMES
 from mcq_operator.desired.alerts import outcomes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 REPLICAS = 'namespace="$namespace",job="$solver"'
 SOLVER = 'namespace="$namespace",name="$solver"'
@@ -76,14 +71,10 @@ def overview() -> str:
         graph("Memory", "Resident memory of each replica's process; the model's pages are shared by those of a node.",
               "bytes", Query(f"process_resident_memory_bytes{{{REPLICAS}}}", "{{pod}}")),
     ]  # fmt: skip
-    rows: list[tuple[str, Sequence[Any]]] = [
-        ("Now", now),
-        ("Questions", requests),
-        ("Saturation", saturation),
-    ]
     return board(
         "mcq-overview", "MCQ overview", "Rate, errors, durations and saturation of one MCQSolver.",
-        variables=solver_variables(answer_seconds="4", queue_limit="64"), rows=rows,
+        variables=solver_variables(answer_seconds="4", queue_limit="64"),
+        rows=[("Now", now), ("Questions", requests), ("Saturation", saturation)],
     )  # fmt: skip
 
 

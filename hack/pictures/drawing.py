@@ -52,15 +52,8 @@ def draw(canvas: Canvas, box: Box, panel: Panel, data: Data, times: TimeRange) -
     canvas.text(box.left + 10, box.top + TITLE_HEIGHT / 2, title, size=12, fontweight="bold")
     inner = box.inside(top=TITLE_HEIGHT)
     if not any(line.values for line in data.lines):
-        middle = {"horizontalalignment": "center"}
-        canvas.text(
-            inner.left + inner.width / 2,
-            inner.top + inner.height / 2 - 5,
-            "No data",
-            size=14,
-            color=FAINT,
-            **middle,
-        )
+        x, y = inner.left + inner.width / 2, inner.top + inner.height / 2 - 5
+        canvas.text(x, y, "No data", size=14, color=FAINT, horizontalalignment="center")
         return
     _DRAWERS[panel.type](canvas, inner, panel, data, times)
 

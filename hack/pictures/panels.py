@@ -71,11 +71,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard's title, its variables' values, and its panels."""
+    """A dashboard's title and its panels."""
 
-    uid: str
     title: str
-    variables: dict[str, str]
     panels: list[Panel]
 
 
@@ -84,9 +82,8 @@ def read(board: Mapping[str, Any], *, rate_interval: str, variables: Mapping[str
 
     Raises PictureError for a variable without a value, and for a type of panel or variable that can't be drawn.
     """
-    values = {**_values(board), **variables}
-    filled = {**values, "__rate_interval": rate_interval}
-    return Dashboard(board["uid"], board["title"], values, [_panel(each, filled) for each in board["panels"]])
+    values = {**_values(board), **variables, "__rate_interval": rate_interval}
+    return Dashboard(board["title"], [_panel(each, values) for each in board["panels"]])
 
 
 def _values(board: Mapping[str, Any]) -> dict[str, str]:

@@ -130,7 +130,10 @@ class Packages:
         waiting = list(reversed(missing))
         running: list[_Download] = []
         pip = list(self._pip or pip_command())
-        with _open_at_full_size(path, self._weights.size) as file, _stop_at_the_end(running):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        with path.open("r+b") as file, _stop_at_the_end(running):
+            file.truncate(self._weights.size)
             while waiting or running:
                 report(done / total, detail)
                 while waiting and len(running) < _AT_ONCE:
@@ -190,16 +193,6 @@ class Packages:
 def _mark(into: Path, part: int) -> Path:
     """Return the file that marks a part as complete."""
     return into / f"part{part:02}.done"
-
-
-@contextmanager
-def _open_at_full_size(path: Path, size: int) -> Iterator[BinaryIO]:
-    """Open the file to join the parts in, at its full size from the start."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    with path.open("r+b") as file:
-        file.truncate(size)
-        yield file
 
 
 @contextmanager
