@@ -174,13 +174,8 @@ class Verification:
 
     def alerts(self) -> str:
         """Check that no critical alert of the operator or of the delivered solvers is active."""
-        filters = {
-            "active": "true",
-            "silenced": "false",
-            "inhibited": "false",
-            "filter": 'severity="critical"',
-        }
-        firing = self._page(ALERTMANAGER, "api/v2/alerts", **filters)
+        states = {"active": "true", "silenced": "false", "inhibited": "false"}
+        firing = self._page(ALERTMANAGER, "api/v2/alerts", **states, filter='severity="critical"')
         descriptions = [
             f"{alert['labels']['alertname']}: {alert['annotations'].get('summary', '')}"
             for alert in firing

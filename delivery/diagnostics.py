@@ -34,15 +34,8 @@ def diagnostics(kubectl: Kubectl, namespaces: list[str], progress: Progress) -> 
 
 def _collect_namespace(kubectl: Kubectl, namespace: str) -> None:
     scope = ("--namespace", namespace)
-    _save(
-        kubectl,
-        f"{namespace}/objects.txt",
-        *scope,
-        "get",
-        "all,ingresses,persistentvolumeclaims",
-        "--output",
-        "wide",
-    )
+    objects = ("get", "all,ingresses,persistentvolumeclaims", "--output", "wide")
+    _save(kubectl, f"{namespace}/objects.txt", *scope, *objects)
     _save(kubectl, f"{namespace}/events.txt", *scope, "get", "events", "--sort-by=.lastTimestamp")
     _save(kubectl, f"{namespace}/pods.txt", *scope, "describe", "pods")
     pods = _save(kubectl, f"{namespace}/pods-by-name.txt", *scope, "get", "pods", "--output", "name")

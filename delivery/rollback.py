@@ -58,8 +58,11 @@ def _parts(kubectl: Kubectl, record: dict[str, Any]) -> Iterator[tuple[str, Call
             partial(apply_solver, kubectl, before["manifest"]),
         )
     for namespace, name in record["added_solvers"]:
-        solver = Solver(namespace, name)
-        yield f"delete the added MCQSolver {namespace}/{name}", partial(_delete, kubectl, solver)
+        delete = ("delete", f"mcqsolver/{name}", "--ignore-not-found", "--timeout=120s")
+        yield (
+            f"delete the added MCQSolver {namespace}/{name}",
+            partial(kubectl, "--namespace", namespace, *delete),
+        )
     for before in record["solvers"]:
         solver, image = Solver.of(before["manifest"]), before["image"]
         if not image:  # it did not run before, either
@@ -68,9 +71,3 @@ def _parts(kubectl: Kubectl, record: dict[str, Any]) -> Iterator[tuple[str, Call
             f"MCQSolver {solver.namespace}/{solver.name} is Ready with {image}",
             partial(wait_updated, kubectl, solver, image, seconds=READY_SECONDS),
         )
-
-
-def _delete(kubectl: Kubectl, solver: Solver) -> None:
-    kubectl(
-        "--namespace", solver.namespace, "delete", solver.resource, "--ignore-not-found", "--timeout=120s"
-    )

@@ -17,7 +17,7 @@ import zipfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
@@ -79,13 +79,6 @@ class Finding:
         return f"{self.id} in {self.package}, {f'fixed in {self.fixed}' if self.fixed else 'not fixed yet'}"
 
 
-class Database(Protocol):
-    """A vulnerability database."""
-
-    def vulnerabilities(self, packages: Iterable[Package]) -> Iterator[tuple[Package, Record]]:
-        """Yield the OSV records that affect the packages."""
-
-
 @dataclass(frozen=True)
 class Server:
     """A server with OSV's API."""
@@ -93,7 +86,7 @@ class Server:
     url: str
 
     def vulnerabilities(self, packages: Iterable[Package]) -> Iterator[tuple[Package, Record]]:
-        """Ask for each package. Raises ScanError."""
+        """Yield the OSV records that affect the packages: ask for each package. Raises ScanError."""
         for package in packages:
             query: dict[str, Any] = {
                 "package": {"ecosystem": package.ecosystem, "name": package.name},
@@ -125,7 +118,7 @@ class Folder:
     path: Path
 
     def vulnerabilities(self, packages: Iterable[Package]) -> Iterator[tuple[Package, Record]]:
-        """Match every record with the packages. Raises ScanError if there is no record."""
+        """Yield the records that affect the packages. Raises ScanError if there is no record."""
         by_name = defaultdict(list)
         for package in packages:
             by_name[package.ecosystem, package.name].append(package)
@@ -174,7 +167,7 @@ def scan(settings: Settings, sboms: list[Path]) -> list[str]:
     return [*report, "No vulnerability that a newer version fixes."]
 
 
-def findings(database: Database, packages: Iterable[Package]) -> list[Finding]:
+def findings(database: Server | Folder, packages: Iterable[Package]) -> list[Finding]:
     """Return the vulnerabilities of the packages, without withdrawn records."""
     found = {
         Finding(package, record["id"], _fixed(record, package))
