@@ -46,8 +46,8 @@ def main() -> int:
         : arguments.limit
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        task = _write_task(Path(scratch), questions, _form(arguments.url))
-        chosen = _harness(arguments, task, Path(scratch))
+        _write_task(Path(scratch), questions, _form(arguments.url))
+        chosen = _harness(arguments, Path(scratch))
     scored = [
         Scored(each.id, harness, ours, each.answer)
         for each, harness, ours in zip(questions, chosen, _ours(arguments.url, questions), strict=True)
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path:
+def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> None:
     """Write a task of lm-evaluation-harness and its documents: our prompts, and labels with a leading space."""
     documents = folder / "documents.jsonl"
     with documents.open("w") as out:
@@ -91,7 +91,6 @@ def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
     }
     (folder / f"{TASK}.yaml").write_text(yaml.safe_dump(task))
-    return folder
 
 
 def _form(url: str) -> Form:
@@ -100,8 +99,8 @@ def _form(url: str) -> Form:
     return CHATML.answer_form(service["identity"]["prompt_digest"])
 
 
-def _harness(arguments: argparse.Namespace, tasks: Path, scratch: Path) -> list[int]:
-    """Return the harness's most probable choice of each question."""
+def _harness(arguments: argparse.Namespace, folder: Path) -> list[int]:
+    """Run the task in the folder; return the harness's most probable choice of each question."""
     model = {
         "model": httpx2.get(f"{arguments.url}/v1/models").raise_for_status().json()["data"][0]["id"],
         "base_url": f"{arguments.url}/v1/completions",
@@ -116,12 +115,12 @@ def _harness(arguments: argparse.Namespace, tasks: Path, scratch: Path) -> list[
     command = [
         arguments.harness / "venv/bin/lm_eval", "--model", "local-completions",
         "--model_args", ",".join(f"{name}={value}" for name, value in model.items()),
-        "--tasks", TASK, "--include_path", tasks, "--batch_size", "4",
-        "--output_path", scratch / "results", "--log_samples",
+        "--tasks", TASK, "--include_path", folder, "--batch_size", "4",
+        "--output_path", folder / "results", "--log_samples",
     ]  # fmt: skip
-    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(scratch / "home")}
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "home")}
     subprocess.run([str(word) for word in command], check=True, env={**os.environ, **offline})
-    [samples] = (scratch / "results").rglob(f"samples_{TASK}_*.jsonl")
+    [samples] = (folder / "results").rglob(f"samples_{TASK}_*.jsonl")
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     rows.sort(key=lambda row: row["doc_id"])
     return [_most_probable(row) for row in rows]

@@ -126,6 +126,8 @@ class OwnEngine:
 
     progress: Progress
     home: ClassVar[Path] = CACHE / "docker"
+    # Outside the cache: a Unix socket's path is limited to 107 bytes.
+    _run: ClassVar[Path] = Path("/run/mcq-docker")
 
     @property
     def runs(self) -> bool:
@@ -179,11 +181,6 @@ class OwnEngine:
         return Processes(self.home / "processes", self.home / "logs")
 
     @property
-    def _run(self) -> Path:
-        # Outside the cache: a Unix socket's path is limited to 107 bytes.
-        return Path("/run/mcq-docker")
-
-    @property
     def before(self) -> Path:
         """The record of the kernel's settings before dockerd first started; `stop` removes it."""
         return self.home / "kernel-settings.json"
@@ -209,11 +206,8 @@ def _outgoing_mtu() -> int:
 
 def _kernel_settings() -> dict[str, str]:
     sysctls = {str(path): path.read_text().strip() for path in SYSCTLS if path.exists()}
-    return {**sysctls, "FORWARD": _forward_policy()}
-
-
-def _forward_policy() -> str:
-    return run(["iptables", "--wait", "--list-rules", "FORWARD"]).splitlines()[0].split()[-1]
+    policy = run(["iptables", "--wait", "--list-rules", "FORWARD"]).splitlines()[0].split()[-1]
+    return {**sysctls, "FORWARD": policy}
 
 
 def _restore(before: Mapping[str, str]) -> None:

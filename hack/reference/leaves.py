@@ -42,11 +42,9 @@ def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
 
 def _walk(schema: dict[str, Any], path: str, parent: str = "") -> Iterator[Leaf]:
     items = schema.get("items", {})
-    if items.get("x-kubernetes-preserve-unknown-fields"):
-        yield Leaf(path, schema, parent)  # Kubernetes checks the objects in it
-        return
     fields = schema.get("properties") or items.get("properties")
-    if fields is None:
+    # Kubernetes itself checks objects whose fields the schema keeps without knowing them.
+    if fields is None or items.get("x-kubernetes-preserve-unknown-fields"):
         yield Leaf(path, schema, parent)
         return
     prefix = path + ("[]" if items else "") + ("." if path else "")
