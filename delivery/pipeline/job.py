@@ -55,19 +55,9 @@ class Job:
 
     def settings(self) -> dict[str, Any]:
         """Return the job in the interpreter's format."""
-        return {
-            "name": self.name,
-            "home": str(self.home),
-            "startedBy": "delivery/pipeline",
-            "scm": self.scm,
-            "branch": self.branch,
-            "changeRequest": asdict(self.change_request) if self.change_request else None,
-            "parameters": self.parameters,
-            "environment": self.environment,
-            "credentials": self.credentials,
-            "labels": list(self.labels),
-            "approver": self.approver,
-        }
+        settings = {**asdict(self), "home": str(self.home), "startedBy": "delivery/pipeline"}
+        settings["changeRequest"] = settings.pop("change_request")
+        return settings
 
 
 @dataclass(frozen=True)
