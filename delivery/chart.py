@@ -62,6 +62,5 @@ def push_chart(archive: Path, settings: Settings, helm: Path) -> str:
         printed = run(command, timeout=300, both=True)  # helm prints the digest on stderr
     digest = re.search(r"Digest: (sha256:[0-9a-f]{64})", printed)
     if not digest:
-        message = f"helm push printed no digest:\n{printed}"
-        raise CommandError(message)
+        raise CommandError(f"helm push printed no digest:\n{printed}")
     return f"{repository}/mcq-operator@{digest[1]}"

@@ -81,11 +81,9 @@ class Verification:
         # During a roll-out the older revision's replicas are available, too.
         available = min(status.get("availableReplicas", 0), status.get("updatedReplicas", 0))
         if image != self.images.operator:
-            message = f"it runs {image}, not {self.images.operator}"
-            raise VerificationError(message)
+            raise VerificationError(f"it runs {image}, not {self.images.operator}")
         if available != desired:
-            message = f"{available} of {desired} replicas are updated and available"
-            raise VerificationError(message)
+            raise VerificationError(f"{available} of {desired} replicas are updated and available")
         return f"{available} of {desired} replicas with {image}"
 
     def ready(self, solver: Solver) -> str:
@@ -121,8 +119,7 @@ class Verification:
             if container["name"] == names.SERVICE_CONTAINER and not _same(container["image"], image)
         ]
         if others or not running:
-            message = f"{', '.join(others) or 'there are no pods'}, not {image}"
-            raise VerificationError(message)
+            raise VerificationError(f"{', '.join(others) or 'there are no pods'}, not {image}")
         return f"{len(running)} pods with {image}"
 
     def answer(self, solver: Solver) -> str:
@@ -152,8 +149,7 @@ class Verification:
                 if count < expected[key]
             ]
             if missing:
-                message = f"targets up: {', '.join(missing)}"
-                raise VerificationError(message)
+                raise VerificationError(f"targets up: {', '.join(missing)}")
             return ", ".join(f"{count} of {name}" for (_, name), count in counts.items())
 
         return self._eventually(count_targets)
@@ -201,11 +197,9 @@ class Verification:
                 return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key)
             except urllib.error.HTTPError as error:
                 detail = error.read().decode(errors="replace")[:500]
-                message = f"{url} answered {error.code}: {detail}"
-                raise VerificationError(message) from error
+                raise VerificationError(f"{url} answered {error.code}: {detail}") from error
             except OSError as error:
-                message = f"{url} did not answer: {error}"
-                raise VerificationError(message) from error
+                raise VerificationError(f"{url} did not answer: {error}") from error
 
         return self._eventually(ask_once)
 
@@ -228,8 +222,7 @@ class Verification:
                 with urllib.request.urlopen(address, timeout=30) as response:
                     return json.load(response)
             except (OSError, ValueError) as error:
-                message = f"{name} did not answer {path}: {error}"
-                raise VerificationError(message) from error
+                raise VerificationError(f"{name} did not answer {path}: {error}") from error
 
     def _get(self, namespace: str, *what: str) -> dict[str, Any]:
         live: dict[str, Any] = json.loads(

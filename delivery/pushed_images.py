@@ -28,8 +28,7 @@ def read_images(path: Path = RECORD) -> Images:
     try:
         return Images(**json.loads(path.read_text()))
     except FileNotFoundError:
-        message = f"{path} does not exist: `make push REGISTRY=...` writes it."
-        raise RecordError(message) from None
+        raise RecordError(f"{path} does not exist: `make push REGISTRY=...` writes it.") from None
     except (ValueError, TypeError) as error:
         message = f"{path} is not a record of pushed images ({error}): run `make push REGISTRY=...` again."
         raise RecordError(message) from error

@@ -107,8 +107,7 @@ class Server:
                 page: dict[str, Any] = json.load(response)
                 return page
         except (OSError, ValueError) as error:
-            message = f"OSV_DATABASE={self.url} did not answer: {error}"
-            raise ScanError(message) from error
+            raise ScanError(f"OSV_DATABASE={self.url} did not answer: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,7 @@ def scan(settings: Settings, sboms: list[Path]) -> list[str]:
     address = settings.osv_database
     if not address:
         if settings.scan_required:
-            message = f"{NOTHING} SCAN_REQUIRED makes that an error: set OSV_DATABASE."
-            raise ScanError(message)
+            raise ScanError(f"{NOTHING} SCAN_REQUIRED makes that an error: set OSV_DATABASE.")
         return [NOTHING]
     database = Server(address) if "://" in address else Folder(Path(address))
     purls = [each["purl"] for path in sboms for each in _components(path) if "purl" in each]
@@ -181,8 +179,7 @@ def _components(sbom: Path) -> list[dict[str, Any]]:
     try:
         components: list[dict[str, Any]] = json.loads(sbom.read_text()).get("components", [])
     except FileNotFoundError:
-        message = f"{sbom} does not exist: `make sbom` writes it."
-        raise ScanError(message) from None
+        raise ScanError(f"{sbom} does not exist: `make sbom` writes it.") from None
     return components
 
 

@@ -87,8 +87,7 @@ class Settings:
         """The tag of pushed images; by default the commit. Raises SettingError if a registry would refuse it."""
         tag = self._text("TAG") or revision(ROOT)[:12]
         if not TAG_PATTERN.fullmatch(tag):
-            message = f"TAG={tag} is not a tag: use letters, digits, '_', '.' and '-', at most 128."
-            raise SettingError(message)
+            raise SettingError(f"TAG={tag} is not a tag: use letters, digits, '_', '.' and '-', at most 128.")
         return tag
 
     @property
@@ -119,8 +118,7 @@ class Settings:
             raise SettingError(message)
         path = Path(given or (MONITORED_SAMPLE if self.monitoring else SAMPLE))
         if not path.exists():
-            message = f"SOLVER={path} does not exist."
-            raise SettingError(message)
+            raise SettingError(f"SOLVER={path} does not exist.")
         return path
 
     @property
@@ -128,8 +126,7 @@ class Settings:
         """The OSV database for the scan, a URL or a folder; empty if there is none. Raises SettingError."""
         database = self._text("OSV_DATABASE")
         if database and not re.match(r"https?://", database) and not Path(database).is_dir():
-            message = f"OSV_DATABASE={database} is neither a URL nor a folder."
-            raise SettingError(message)
+            raise SettingError(f"OSV_DATABASE={database} is neither a URL nor a folder.")
         return database
 
     @property
@@ -154,8 +151,7 @@ class Settings:
         try:
             return float(text)
         except ValueError:
-            message = f"VERIFY_SECONDS={text} is not a number of seconds."
-            raise SettingError(message) from None
+            raise SettingError(f"VERIFY_SECONDS={text} is not a number of seconds.") from None
 
     @property
     def api_key(self) -> str | None:

@@ -131,8 +131,7 @@ def solvers_of(kubectl: Kubectl, path: Path) -> list[dict[str, Any]]:
     solvers = [document for document in yaml.safe_load_all(text) if document]
     others = [document.get("kind") for document in solvers if document.get("kind") != "MCQSolver"]
     if others or not solvers:
-        message = f"{path} should have MCQSolvers and nothing else; it has {others or 'nothing'}."
-        raise InstallError(message)
+        raise InstallError(f"{path} should have MCQSolvers and nothing else; it has {others or 'nothing'}.")
     for document in solvers:
         document["metadata"].setdefault("namespace", "default")
     return solvers

@@ -29,8 +29,7 @@ def wait_established(kubectl: Callable[..., str], crds: Iterable[str], *, second
     for crd in crds:
         while not _established(json.loads(kubectl("get", "crd", crd, "--output", "json"))):
             if time.monotonic() > until:
-                message = f"The API server does not serve {crd} within {seconds:.0f} s."
-                raise KubectlError(message)
+                raise KubectlError(f"The API server does not serve {crd} within {seconds:.0f} s.")
             time.sleep(0.2)
 
 
@@ -55,8 +54,7 @@ class Kubectl:
                 input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            message = f"No answer in {timeout:g} s from kubectl {' '.join(arguments)}"
-            raise KubectlError(message) from error
+            raise KubectlError(f"No answer in {timeout:g} s from kubectl {' '.join(arguments)}") from error
         if done.returncode:
             raise KubectlError(done.stderr.strip() or done.stdout.strip())
         return done.stdout

@@ -75,8 +75,7 @@ def flag(environment: Mapping[str, str], name: str) -> bool:
     """Return whether a variable is on. Raises SettingError for an invalid value."""
     value = environment.get(name, "").strip().lower()
     if value not in (*YES, *NO):
-        message = f"{name}={value} is invalid: use 1 or 0."
-        raise SettingError(message)
+        raise SettingError(f"{name}={value} is invalid: use 1 or 0.")
     return value in YES
 
 

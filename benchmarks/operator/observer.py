@@ -90,7 +90,6 @@ async def _watch(client: Client, kind: Kind, selector: str, observer: Observer, 
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    message = f"the watch of {kind.plural} has failed: {event['object']}"
-                    raise RuntimeError(message)
+                    raise RuntimeError(f"the watch of {kind.plural} has failed: {event['object']}")
                 parameters["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
                 observer.observe(kind.kind, event)

@@ -74,8 +74,7 @@ class Operator:
     async def ready(self) -> bool:
         """Return True if the operator watches."""
         if self._process.returncode is not None:
-            message = f"the operator ended with status {self._process.returncode}, see its log"
-            raise RuntimeError(message)
+            raise RuntimeError(f"the operator ended with status {self._process.returncode}, see its log")
         try:
             async with self._session.get("/readyz") as response:
                 return response.ok

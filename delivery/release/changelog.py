@@ -24,6 +24,5 @@ def section(text: str, version: str) -> str | None:
 def released(text: str, version: str, day: date) -> str:
     """Return the text with the unreleased entries under a heading for the version. Raises ReleaseError without any."""
     if not section(text, "Unreleased"):
-        message = "CHANGELOG.md has nothing under [Unreleased]: a release needs an entry there."
-        raise ReleaseError(message)
+        raise ReleaseError("CHANGELOG.md has nothing under [Unreleased]: a release needs an entry there.")
     return text.replace(UNRELEASED, f"{UNRELEASED}\n\n## [{version}] - {day.isoformat()}", 1)

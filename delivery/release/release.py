@@ -70,12 +70,10 @@ def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progres
         raise ReleaseError("There are uncommitted changes: commit them, because a release is a commit.")
     tags = git(root, "tag", "--list", "v*").split()
     if f"v{version}" in tags:
-        message = f"v{version} is already released."
-        raise ReleaseError(message)
+        raise ReleaseError(f"v{version} is already released.")
     last = max((tag.removeprefix("v") for tag in tags), key=versions.parse, default=None)
     if last and release < versions.parse(last):
-        message = f"VERSION={version} is older than the last release, {last}."
-        raise ReleaseError(message)
+        raise ReleaseError(f"VERSION={version} is older than the last release, {last}.")
     if last:
         with progress.step(f"CRDs accept what those of {last} accepted"):
             compatibility.check(crds_at(root, f"v{last}"), crds_at(root, "HEAD"), crdify)

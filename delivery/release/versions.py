@@ -38,8 +38,7 @@ def current(root: Path) -> str:
         lines = "\n".join(
             f"  {place}: {', '.join(sorted(versions)) or 'none'}" for place, versions in named.items()
         )
-        message = f"The version is not the same everywhere:\n{lines}"
-        raise ReleaseError(message)
+        raise ReleaseError(f"The version is not the same everywhere:\n{lines}")
     [version] = named["pyproject.toml"]
     return version
 
@@ -56,8 +55,7 @@ def parse(version: str) -> tuple[int, int, int, bool, list[tuple[bool, int, str]
     """Return a sort key in semver's order. Raises ReleaseError for an invalid version."""
     match = SEMVER.fullmatch(version)
     if not match:
-        message = f"VERSION={version} is not a semantic version, like 1.2.3 or 1.2.3-rc.1."
-        raise ReleaseError(message)
+        raise ReleaseError(f"VERSION={version} is not a semantic version, like 1.2.3 or 1.2.3-rc.1.")
     # Numbers sort before other identifiers, and a pre-release before its release.
     identifiers = [
         (not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in (match[4] or "").split(".")

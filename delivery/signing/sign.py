@@ -34,8 +34,7 @@ def sign(settings: Settings, images: Images, progress: Progress, *, public_key: 
     """
     missing = [str(path) for path in _sboms(images) if not path.exists()]
     if missing:
-        message = f"{', '.join(missing)} do not exist: `make sbom` writes them."
-        raise RecordError(message)
+        raise RecordError(f"{', '.join(missing)} do not exist: `make sbom` writes them.")
     with signer(settings, images.operator, public_key, progress) as cosigner:
         for program, image in images.references.items():
             with progress.step(f"sign {image}"):

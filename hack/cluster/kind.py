@@ -46,8 +46,7 @@ def requested_nodes() -> int | None:
     if not text:
         return None
     if not text.isdecimal() or not 1 <= int(text) <= MAX_NODES:
-        message = f"NODES={text} can't be used: a number from 1 to {MAX_NODES}, or unset for 1."
-        raise ProviderError(message)
+        raise ProviderError(f"NODES={text} can't be used: a number from 1 to {MAX_NODES}, or unset for 1.")
     return int(text)
 
 
@@ -55,8 +54,7 @@ def requested_ip_family() -> str | None:
     """Return IP_FAMILY from the environment. Raises ProviderError unless it is one of IP_FAMILIES."""
     family = os.environ.get("IP_FAMILY") or None
     if family not in (None, *IP_FAMILIES):
-        message = f"IP_FAMILY={family} can't be used: {', '.join(IP_FAMILIES)}, or unset for ipv4."
-        raise ProviderError(message)
+        raise ProviderError(f"IP_FAMILY={family} can't be used: {', '.join(IP_FAMILIES)}, or unset for ipv4.")
     return family
 
 

@@ -44,7 +44,6 @@ def choose(progress: Progress, *, environment: Mapping[str, str] = os.environ) -
     """Return the provider named by CLUSTER, by default kind. Raises ProviderError."""
     name = environment.get("CLUSTER") or "kind"
     if name not in CHOICES:
-        message = f"CLUSTER={name} is unknown: {', '.join(CHOICES)}, or unset for kind."
-        raise ProviderError(message)
+        raise ProviderError(f"CLUSTER={name} is unknown: {', '.join(CHOICES)}, or unset for kind.")
     progress.say(f"Cluster: {'kind' if name == 'kind' else 'the current context of kubectl'}")
     return KindCluster(progress) if name == "kind" else Current(progress)

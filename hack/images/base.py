@@ -62,8 +62,7 @@ def _debootstrap_image(name: str, platform: str) -> None:
 def _mirror() -> str:
     """Return the address of this machine's apt mirror."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        message = f"{PUBLIC} can't be pulled, and making a base image needs root on Debian {RELEASE}."
-        raise ImageError(message)
+        raise ImageError(f"{PUBLIC} can't be pulled, and making a base image needs root on Debian {RELEASE}.")
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
         capture_output=True, text=True, check=True,

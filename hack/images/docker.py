@@ -67,8 +67,7 @@ def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
     printed = quiet([*_docker(auth), "push", reference])
     digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
     if not digest:
-        message = f"docker push of {reference} printed no digest:\n{printed}"
-        raise ImageError(message)
+        raise ImageError(f"docker push of {reference} printed no digest:\n{printed}")
     return digest[1]
 
 
@@ -130,12 +129,10 @@ def quiet(
             env={**os.environ, **environment}, timeout=timeout,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        message = f"No end within {timeout:.0f} s of: {' '.join(command)}"
-        raise ImageError(message) from error
+        raise ImageError(f"No end within {timeout:.0f} s of: {' '.join(command)}") from error
     if done.returncode:
         last = "\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:])
-        message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
-        raise ImageError(message)
+        raise ImageError(f"Exit code {done.returncode} from: {' '.join(command)}\n{last}")
     return done.stdout
 
 

@@ -92,11 +92,9 @@ def left_behind() -> bool:
 
 def _refuse_where_no_engine_can_start() -> None:
     if os.environ.get("DOCKER_HOST"):
-        message = f"The engine that DOCKER_HOST names does not answer: {_reason()}"
-        raise EngineError(message)
+        raise EngineError(f"The engine that DOCKER_HOST names does not answer: {_reason()}")
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
-        message = f"No Docker engine answers `docker info`: {_reason()}\n{ADVICE}"
-        raise EngineError(message)
+        raise EngineError(f"No Docker engine answers `docker info`: {_reason()}\n{ADVICE}")
 
 
 def _reason() -> str:

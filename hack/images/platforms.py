@@ -24,8 +24,7 @@ def target_platforms() -> list[str]:
     """Return the target platforms in PLATFORMS' order, separated there by commas or spaces. Raises ImageError."""
     names = re.findall(r"[^\s,]+", os.environ.get("PLATFORMS", "")) or [own()]
     if unknown := set(names) - set(MACHINES):
-        message = f"PLATFORMS has {', '.join(sorted(unknown))}: there are {', '.join(MACHINES)}."
-        raise ImageError(message)
+        raise ImageError(f"PLATFORMS has {', '.join(sorted(unknown))}: there are {', '.join(MACHINES)}.")
     return list(dict.fromkeys(names))
 
 

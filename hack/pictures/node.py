@@ -35,12 +35,12 @@ class Node:
     service_url: str
     folder: Path
 
-    def report_ready(self, selector: str) -> str:
-        """Mark the selected Pod as ready and return its name. Its program is running already."""
+    def report_ready(self, selector: str) -> None:
+        """Mark the selected Pod as ready. Its program is running already."""
         pod = self._pod(selector)
         since = _now()
         ready = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]
-        return self._report(pod, {"phase": "Running", "conditions": ready, "startTime": since})
+        self._report(pod, {"phase": "Running", "conditions": ready, "startTime": since})
 
     def run_exam(self, selector: str) -> None:
         """Run the selected exam's Pod to its end, and report its termination message. Raises PictureError."""
@@ -54,8 +54,7 @@ class Node:
             env={**os.environ, **self._api_address()}, capture_output=True, text=True, check=False, timeout=500,
         )  # fmt: skip
         if done.returncode:
-            message = f"The exam's Pod {pod['metadata']['name']} failed: {done.stderr}"
-            raise PictureError(message)
+            raise PictureError(f"The exam's Pod {pod['metadata']['name']} failed: {done.stderr}")
         ended = {
             "exitCode": 0, "reason": "Completed", "startedAt": started, "finishedAt": _now(),
             "message": (self.folder / "termination-log").read_text(),
@@ -75,16 +74,14 @@ class Node:
                 pod: dict[str, Any] = pods[0]
                 return pod
             time.sleep(1)
-        message = f"There is no Pod {selector} in {self.namespace} after {WAIT_SECONDS} s."
-        raise PictureError(message)
+        raise PictureError(f"There is no Pod {selector} in {self.namespace} after {WAIT_SECONDS} s.")
 
-    def _report(self, pod: dict[str, Any], status: dict[str, Any]) -> str:
-        name: str = pod["metadata"]["name"]
+    def _report(self, pod: dict[str, Any], status: dict[str, Any]) -> None:
+        name = pod["metadata"]["name"]
         patch = json.dumps({"status": status})
         self.kubectl(
             "patch", "pod", name, "-n", self.namespace, "--subresource=status", "--type=merge", "-p", patch
         )
-        return name
 
     def _arguments(self, pod: dict[str, Any], container: dict[str, Any], values: dict[str, str]) -> list[str]:
         """Return the container's arguments; the questions and the service are at their places on this machine."""

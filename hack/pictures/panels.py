@@ -99,8 +99,7 @@ def _values(board: Mapping[str, Any]) -> dict[str, str]:
 
 def _panel(panel: Mapping[str, Any], variables: Mapping[str, str]) -> Panel:
     if panel["type"] not in TYPES:
-        message = f"Panel {panel['title']!r} has the type {panel['type']!r}, which is unknown."
-        raise PictureError(message)
+        raise PictureError(f"Panel {panel['title']!r} has the type {panel['type']!r}, which is unknown.")
     place = Place(**panel["gridPos"])
     if panel["type"] == "row":
         return Panel("row", panel["title"], place)
@@ -135,8 +134,7 @@ def fill_in(expression: str, variables: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in variables:
-            message = f"The variable {name} has no value: give --variable {name}=VALUE."
-            raise PictureError(message)
+            raise PictureError(f"The variable {name} has no value: give --variable {name}=VALUE.")
         return variables[name]
 
     return _VARIABLE.sub(value, expression)

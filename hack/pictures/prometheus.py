@@ -88,5 +88,4 @@ class Prometheus:
             message = f"Prometheus refuses {expression}: {error.read().decode(errors='replace')}"
             raise PictureError(message) from error
         except OSError as error:
-            message = f"Prometheus does not answer at {self.url}: {error}"
-            raise PictureError(message) from error
+            raise PictureError(f"Prometheus does not answer at {self.url}: {error}") from error

@@ -64,8 +64,7 @@ def aiken(record: Record) -> Row:
             marks.append(choice[1].upper())
             texts.append(choice[2])
         elif marks:
-            msg = f"{line[:40]!r} follows a choice, but is neither a choice nor the line ANSWER:"
-            raise NotAskable(msg)
+            raise NotAskable(f"{line[:40]!r} follows a choice, but is neither a choice nor the line ANSWER:")
         else:
             question.append(line)
     choices = sort_by_mark(marks, texts)
@@ -135,8 +134,7 @@ def _choices(answers: str) -> tuple[list[str], str]:
             right.append(len(texts))
         texts.append(_restore_escapes(text))
     if len(right) != 1:
-        msg = f"{len(right)} choices are right or partly right, and one should be"
-        raise NotAskable(msg)
+        raise NotAskable(f"{len(right)} choices are right or partly right, and one should be")
     return texts, ascii_uppercase[right[0] : right[0] + 1]
 
 

@@ -58,8 +58,7 @@ def mmlu_pro(record: Record) -> Row:
     options, answer = _texts(values, "options"), str(values.get("answer"))
     index = values.get("answer_index")
     if index is not None and _letter(index) != answer:
-        msg = f"answer: {answer} and answer_index {index} are not the same choice"
-        raise NotAskable(msg)
+        raise NotAskable(f"answer: {answer} and answer_index {index} are not the same choice")
     position_of_letter = dict(zip(ascii_uppercase, options, strict=False))
     if position_of_letter.get(answer) == NO_OPTION:
         raise NotAskable("answer: the text of the right choice is N/A")
@@ -170,8 +169,7 @@ def truthfulqa(record: Record) -> Row:
         targets = dict(zip(texts, labels, strict=True))
     right = [text for text, label in targets.items() if label == 1]
     if len(right) != 1:
-        msg = f"mc1_targets: {len(right)} choices are right, and one should be"
-        raise NotAskable(msg)
+        raise NotAskable(f"mc1_targets: {len(right)} choices are right, and one should be")
     wrong = [text for text, label in targets.items() if label != 1]
     return _shuffled(record, record.values.get("question"), right[0], wrong)
 
@@ -286,8 +284,7 @@ def _list(values: dict[str, Any], name: str) -> list[Any]:
 def _texts(values: dict[str, Any], name: str) -> list[str]:
     texts = _list(values, name)
     if not all(isinstance(each, str) for each in texts):
-        msg = f"{name}: it is not a list of strings"
-        raise NotAskable(msg)
+        raise NotAskable(f"{name}: it is not a list of strings")
     return texts
 
 
