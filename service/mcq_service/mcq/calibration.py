@@ -138,8 +138,6 @@ class FittedOn(BaseModel):
 class StoredCalibration(Calibration):
     """A calibration in a file, with the model that it belongs to."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
-
     format: Literal[2] = 2
     prompt_digest: str
     model_uri: str

@@ -25,7 +25,7 @@ EngineChoice = Literal["auto", "transformers", "cpu", "openai"]
 class Settings(BaseSettings):
     """The configuration of one replica."""
 
-    model_config = SettingsConfigDict(env_prefix="MCQ_", protected_namespaces=())
+    model_config = SettingsConfigDict(env_prefix="MCQ_")
 
     host: str = Field(
         default="127.0.0.1", description="The address to listen on; :: is every address of IPv6 and IPv4."

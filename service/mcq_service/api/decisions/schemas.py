@@ -144,7 +144,7 @@ Question = PredicateQuestion | ChoiceQuestion | ScoreQuestion
 class DecisionRequest(BaseModel):
     """Questions about one input. Fields that steer OpenAI's own cache are accepted and have no effect."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     input: Annotated[
@@ -280,8 +280,6 @@ class Usage(BaseModel):
 
 class Decision(BaseModel):
     """One answer for each question, in order."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model: str
     answers: list[Annotated[Answer, Discriminator("type")]]

@@ -186,8 +186,6 @@ class ChatChoice(BaseModel):
 class ChatCompletion(BaseModel):
     """A whole response."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int = Field(description="Seconds since the epoch.")
@@ -214,8 +212,6 @@ class ChunkChoice(BaseModel):
 
 class ChatChunk(BaseModel):
     """One event of a stream."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from mcq_service.api.openai.schemas import (
     MAX_LOGPROBS,
@@ -86,8 +86,6 @@ class CompletionChoice(BaseModel):
 
 class Completion(BaseModel):
     """The texts for all prompts, or a chunk of a stream."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     object: Literal["text_completion"] = "text_completion"

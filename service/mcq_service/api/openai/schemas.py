@@ -66,7 +66,7 @@ class StreamOptions(BaseModel):
 class SamplingParameters(BaseModel):
     """Parameters of both kinds of requests."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     temperature: float | None = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from mcq_service.api.mcq.question_schemas import Mode
 
@@ -41,8 +41,6 @@ class Version(BaseModel):
 
 class Service(BaseModel):
     """The model, the modes and the limits of this replica, and whether it is ready."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model: str | None = Field(description="The name in responses; null until the model is loaded.")
     identity: Identity | None = Field(default=None, description="Null until the model is loaded.")

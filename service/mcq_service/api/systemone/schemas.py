@@ -137,7 +137,7 @@ Question = NoulQuestion | ChoiceQuestion | ScoreQuestion | BoxQuestion
 class SystemOneRequest(BaseModel):
     """Questions about one state, by the names that the client gives them."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     state: Content
@@ -198,8 +198,6 @@ class Usage(BaseModel):
 
 class SystemOneResponse(BaseModel):
     """The answers, by the questions' names."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model: str
     answers: dict[str, Annotated[Answer, Discriminator("type")]]
