@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
+
+
+class LenientModel(BaseModel):
+    """A part of a request in another provider's form: unknown fields are ignored, and no value is converted."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
 
 
 def not_blank(text: str) -> str:

@@ -5,48 +5,31 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from mcq_service.api.openai.schemas import Text
-from mcq_service.api.schema_rules import text_kind
+from mcq_service.api.openai.schemas import Text, TextOr
+from mcq_service.api.schema_rules import LenientModel
 
 MAX_ITEMS = 512
 MAX_PARTS = 512
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class _TextPart(_Part):
-    text: Text
-
-    @property
-    def plain(self) -> str:
-        """The part as the model reads it."""
-        return self.text
-
-
-class TextPart(_TextPart):
+class TextPart(LenientModel):
     """A text of a client."""
 
+    text: Text
     type: Literal["input_text"]
 
 
-class JSONPart(_Part):
+class JSONPart(LenientModel):
     """A JSON object, or an array of objects."""
 
     type: Literal["input_json"]
     data: dict[str, Any] | list[dict[str, Any]]
 
-    @property
-    def plain(self) -> str:
-        """The part as the model reads it."""
-        return json_text(self.data)
 
-
-class ImagePart(_Part):
+class ImagePart(LenientModel):
     """An image, which is refused: the model reads text."""
 
     type: Literal["input_image"]
@@ -55,51 +38,29 @@ class ImagePart(_Part):
     def _refuse(self) -> Self:
         raise PydanticCustomError("image", "is an image: this service's model reads text only")
 
-    @property
-    def plain(self) -> str:
-        """The part as the model reads it."""
-        raise AssertionError("it is refused")
 
-
-class OutputPart(_TextPart):
+class OutputPart(LenientModel):
     """A text that an assistant has written."""
 
+    text: Text
     type: Literal["output_text"]
 
 
-class RefusalPart(_Part):
+class RefusalPart(LenientModel):
     """An assistant's refusal."""
 
     type: Literal["refusal"]
     refusal: Text
 
-    @property
-    def plain(self) -> str:
-        """The part as the model reads it."""
-        return self.refusal
-
 
 _Parts = Annotated[TextPart | JSONPart | ImagePart, Discriminator("type")]
 _AssistantParts = Annotated[OutputPart | RefusalPart, Discriminator("type")]
 _Outputs = Annotated[TextPart | ImagePart, Discriminator("type")]
-Content = Annotated[
-    Annotated[Text, Tag("string")] | Annotated[list[_Parts], Field(max_length=MAX_PARTS), Tag("array")],
-    Discriminator(text_kind),
-]
+Content = TextOr[Annotated[list[_Parts], Field(max_length=MAX_PARTS)]]
 """A text, or parts of text, JSON and images."""
-_TextContent = Annotated[
-    Annotated[Text, Tag("string")] | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
-    Discriminator(text_kind),
-]
-_AssistantContent = Annotated[
-    Annotated[Text, Tag("string")]
-    | Annotated[list[_AssistantParts], Field(max_length=MAX_PARTS), Tag("array")],
-    Discriminator(text_kind),
-]
-_Output = Annotated[
-    Annotated[Text, Tag("string")] | Annotated[list[_Outputs], Field(max_length=MAX_PARTS), Tag("array")],
-    Discriminator(text_kind),
-]
+_TextContent = TextOr[Annotated[list[TextPart], Field(max_length=MAX_PARTS)]]
+_AssistantContent = TextOr[Annotated[list[_AssistantParts], Field(max_length=MAX_PARTS)]]
+_Output = TextOr[Annotated[list[_Outputs], Field(max_length=MAX_PARTS)]]
 
 
 def json_text(data: Any) -> str:
@@ -109,10 +70,20 @@ def json_text(data: Any) -> str:
 
 def plain_text(content: str | list[Any]) -> str:
     """Return a content as the model reads it: its parts follow each other, each on lines of its own."""
-    return content if isinstance(content, str) else "\n".join(part.plain for part in content)
+    return content if isinstance(content, str) else "\n".join(map(_part_text, content))
 
 
-class UserMessage(_Part):
+def _part_text(part: Any) -> str:
+    match part:
+        case JSONPart():
+            return json_text(part.data)
+        case RefusalPart():
+            return part.refusal
+    text: str = part.text
+    return text
+
+
+class UserMessage(LenientModel):
     """A user's message."""
 
     type: Literal["message"] = "message"
@@ -120,7 +91,7 @@ class UserMessage(_Part):
     content: Content
 
 
-class InstructionMessage(_Part):
+class InstructionMessage(LenientModel):
     """A developer's or the system's message."""
 
     type: Literal["message"] = "message"
@@ -128,7 +99,7 @@ class InstructionMessage(_Part):
     content: _TextContent
 
 
-class AssistantMessage(_Part):
+class AssistantMessage(LenientModel):
     """An assistant's message."""
 
     type: Literal["message"] = "message"
@@ -136,7 +107,7 @@ class AssistantMessage(_Part):
     content: _AssistantContent
 
 
-class FunctionCall(_Part):
+class FunctionCall(LenientModel):
     """An assistant's call of a function."""
 
     type: Literal["function_call"]
@@ -145,7 +116,7 @@ class FunctionCall(_Part):
     arguments: Text
 
 
-class CustomToolCall(_Part):
+class CustomToolCall(LenientModel):
     """An assistant's call of a custom tool."""
 
     type: Literal["custom_tool_call"]
@@ -154,7 +125,7 @@ class CustomToolCall(_Part):
     input: Text
 
 
-class CallOutput(_Part):
+class CallOutput(LenientModel):
     """The result of a call."""
 
     type: Literal["function_call_output", "custom_tool_call_output"]

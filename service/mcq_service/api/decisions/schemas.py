@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StrictBool,
     StrictStr,
     StringConstraints,
-    Tag,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -26,8 +24,8 @@ from mcq_service.api.decisions.input_schemas import (
     first_unmatched,
     plain_text,
 )
-from mcq_service.api.openai.schemas import Text
-from mcq_service.api.schema_rules import not_blank, text_kind
+from mcq_service.api.openai.schemas import TextOr
+from mcq_service.api.schema_rules import LenientModel, not_blank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +42,7 @@ _Value = (
 )
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
+class _Question(LenientModel):
     name: str | None = Field(default=None, max_length=256, description="The answer has the same name.")
     instructions: Content
 
@@ -78,10 +74,8 @@ class PredicateQuestion(_Question):
         return truth_options()
 
 
-class OfferedChoice(BaseModel):
+class OfferedChoice(LenientModel):
     """One choice. A text and a boolean with the same name are distinct."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     value: _Value
     description: _Description | None = None
@@ -112,10 +106,8 @@ class ChoiceQuestion(_Question):
         return [described(name(choice.value), choice.description) for choice in self.choices]
 
 
-class OfferedLevel(BaseModel):
+class OfferedLevel(LenientModel):
     """One level of a scale."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     label: _Label
     description: _Description | None = None
@@ -139,19 +131,16 @@ class ScoreQuestion(_Question):
 
 
 Question = PredicateQuestion | ChoiceQuestion | ScoreQuestion
+_Input = TextOr[Annotated[list[AnyItem], Field(min_length=1, max_length=MAX_ITEMS)]]
 
 
-class DecisionRequest(BaseModel):
+class DecisionRequest(LenientModel):
     """Questions about one input. Fields that steer OpenAI's own cache are accepted and have no effect."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
-
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
-    input: Annotated[
-        Annotated[Text, Tag("string")]
-        | Annotated[list[AnyItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("array")],
-        Discriminator(text_kind),
-    ] = Field(description="A text, or messages, tool calls and their outputs. Images are refused.")
+    input: _Input = Field(
+        description="A text, or messages, tool calls and their outputs. Images are refused."
+    )
     questions: list[Annotated[Question, Discriminator("type")]] = Field(
         min_length=1, max_length=MAX_QUESTIONS, description="Answered in the same order."
     )

@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     field_validator,
     model_validator,
 )
@@ -21,10 +18,11 @@ from mcq_service.api.openai.schemas import (
     FinishReason,
     SamplingParameters,
     Text,
+    TextOr,
     Unsupported,
     Usage,
 )
-from mcq_service.api.schema_rules import is_none, text_kind
+from mcq_service.api.schema_rules import LenientModel, is_none
 
 MAX_MESSAGES = 512
 MAX_PARTS = 512
@@ -32,25 +30,18 @@ MAX_SCHEMA_CHARACTERS = 65_536
 SCHEMA_POINTER = "/response_format/json_schema/schema"
 
 
-class TextPart(BaseModel):
+class TextPart(LenientModel):
     """A part of a message; only text is supported."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["text"]
     text: Text
 
 
-class Message(BaseModel):
+class Message(LenientModel):
     """One turn; its content never becomes a control token."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
-
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[
-        Annotated[Text, Tag("string")] | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
-        Discriminator(text_kind),
-    ]
+    content: TextOr[Annotated[list[TextPart], Field(max_length=MAX_PARTS)]]
     tool_calls: Annotated[Any, Unsupported([])] = None
 
     @property
@@ -59,26 +50,20 @@ class Message(BaseModel):
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
-class TextFormat(BaseModel):
+class TextFormat(LenientModel):
     """Any text, the default."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["text"]
 
 
-class AnyJSONFormat(BaseModel):
+class AnyJSONFormat(LenientModel):
     """A JSON object."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["json_object"]
 
 
-class NamedSchema(BaseModel):
+class NamedSchema(LenientModel):
     """A JSON Schema. `strict` makes no difference: every text follows the schema."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     name: str = Field(min_length=1, max_length=64)
     schema_: dict[str, Any] = Field(alias="schema")
@@ -95,10 +80,8 @@ class NamedSchema(BaseModel):
         return value
 
 
-class JSONSchemaFormat(BaseModel):
+class JSONSchemaFormat(LenientModel):
     """JSON that follows a schema."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["json_schema"]
     json_schema: NamedSchema

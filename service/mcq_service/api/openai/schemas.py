@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     GetCoreSchemaHandler,
@@ -17,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from mcq_service.api.schema_rules import text_kind
+from mcq_service.api.schema_rules import LenientModel, text_kind
 
 MAX_LOGPROBS = 20
 MAX_STOPS = 16
@@ -26,6 +25,9 @@ MAX_STOP_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 200_000
 """Characters of one prompt or message: more than any context has room for."""
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
+Items = TypeVar("Items")
+TextOr = Annotated[Annotated[Text, Tag("string")] | Annotated[Items, Tag("array")], Discriminator(text_kind)]
+"""A text, or a list in its place."""
 
 FinishReason = Literal["stop", "length"]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
@@ -55,18 +57,14 @@ class Unsupported:
         raise PydanticCustomError("unsupported", "is not supported by this service")
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(LenientModel):
     """Options of a stream."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     include_usage: bool | None = Field(default=None, description="A last chunk has the usage.")
 
 
-class SamplingParameters(BaseModel):
+class SamplingParameters(LenientModel):
     """Parameters of both kinds of requests."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     temperature: float | None = Field(

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -18,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from mcq_service.api.decisions.input_schemas import json_text
 from mcq_service.api.decisions.schemas import MAX_CHOICES, described, truth_options, truth_question
 from mcq_service.api.openai.schemas import Text
-from mcq_service.api.schema_rules import not_blank
+from mcq_service.api.schema_rules import LenientModel, not_blank
 
 MAX_QUESTIONS = 256
 """The parser's limit on the keys of a map."""
@@ -36,16 +35,12 @@ def plain_text(content: Content | None) -> str:
     return content if isinstance(content, str) else json_text(content)
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
+class _Question(LenientModel):
     instructions: Content | None = None
 
 
-class NoulCriteria(BaseModel):
+class NoulCriteria(LenientModel):
     """What counts as yes, and what as no."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     true: Content | None = None
     false: Content | None = None
@@ -134,10 +129,8 @@ class BoxQuestion(_Question):
 Question = NoulQuestion | ChoiceQuestion | ScoreQuestion | BoxQuestion
 
 
-class SystemOneRequest(BaseModel):
+class SystemOneRequest(LenientModel):
     """Questions about one state, by the names that the client gives them."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     state: Content
