@@ -17,13 +17,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from mcq_service.api import app
 from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.api.problems import BASE_URI
+from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.escalation import Escalation
 from mcq_service.openai import Generation
 from mcq_service.prompts import CHATML, ChatTemplate, Prompt
-from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
+from mcq_service.runtime.builder import Backend
 from mcq_service.runtime.lifecycle import Lifecycle
 from mcq_service.runtime.selftest import SelfTest
 from mcq_service.scheduler import Admission, Limits, LocalTextEngine
@@ -32,7 +33,9 @@ from mcq_service.yaml_output import Line
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"
-IDENTITY = identity_of(RemoteModel("fake/model"), CHATML.answer_first)
+IDENTITY = Identity(
+    uri="fake/model", revision=None, digest=None, precision=None, prompt_digest=CHATML.answer_first.digest
+)
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 

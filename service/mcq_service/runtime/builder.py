@@ -36,16 +36,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RemoteModel:
-    """A model on another server; only its name is known."""
-
-    uri: str
-    revision: str = ""
-    digest: str = ""
-    precision: str = ""
-
-
-@dataclass(frozen=True)
 class Backend:
     """Everything that answers requests once the model is loaded.
 
@@ -66,13 +56,13 @@ class Backend:
     since: int = field(default_factory=lambda: int(time.time()))
 
 
-def identity_of(model: PreparedModel | RemoteModel, form: Form) -> Identity:
+def identity_of(model: PreparedModel, form: Form) -> Identity:
     """Return the identity of a model and of the prompt it answers."""
     return Identity(
         uri=model.uri,
         revision=model.revision or None,
-        digest=model.digest or None,
-        precision=model.precision or None,
+        digest=model.digest,
+        precision=model.precision,
         prompt_digest=form.digest,
     )
 
@@ -154,46 +144,19 @@ def local(
         scheduler = Scheduler(engine, observer=observe)
         texts = LocalTextEngine(scheduler, tokenizer)
         admission = Admission(admission_limits(settings))
-        escalation = build_escalation(settings)
 
         async def stop() -> None:
             await asyncio.to_thread(scheduler.stop)
             prepared.release()
-            if escalation is not None:
-                await escalation.close()
 
-        mcq = build_mcq_service(
-            texts, admission, settings, model=prepared.name,
-            calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation, forms=forms,
-        )  # fmt: skip
-        return Backend(
-            identity=identity_of(prepared, letter_form),
-            mcq=mcq,
-            typed_questions=TypedQuestions(
-                texts,
-                admission,
-                model=mcq.model,
-                debias=settings.debias,
-                calibration=calibration,
-                metrics=metrics,
-                tracing=tracing,
-                forms=forms,
-            ),
-            admission=admission,
-            selftest=build_selftest(texts, settings, tracing=tracing, forms=forms),
-            engine=engine.name,
-            forms=forms,
-            alive=lambda: scheduler.alive,
-            stop=stop,
+        return _backend(
+            texts, admission, settings,
+            identity=identity_of(prepared, letter_form), model=prepared.name, engine=engine.name, forms=forms,
+            calibration=calibration, metrics=metrics, tracing=tracing, alive=lambda: scheduler.alive, stop=stop,
             generation=Generation(
-                texts,
-                admission,
-                model=mcq.model,
-                chat_template=chat_template,
-                metrics=metrics,
-                tracing=tracing,
+                texts, admission, model=prepared.name, chat_template=chat_template, metrics=metrics, tracing=tracing
             ),
-        )
+        )  # fmt: skip
 
     return build
 
@@ -210,31 +173,61 @@ def openai_client(settings: Settings) -> OpenAIClient:
 
 def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Backend:
     """Build the backend for another server as the engine. Call it in the event loop's thread."""
-    admission = Admission(admission_limits(settings))
     calibration = remote_calibration(settings.calibration)
-    escalation = build_escalation(settings)
+    return _backend(
+        texts,
+        Admission(admission_limits(settings)),
+        settings,
+        identity=Identity(
+            uri=texts.model,
+            revision=None,
+            digest=None,
+            precision=None,
+            prompt_digest=CHATML.answer_form(calibration.prompt_digest).digest,
+        ),
+        model=texts.model,
+        engine=texts.name,
+        forms=CHATML,
+        calibration=calibration,
+        metrics=metrics,
+        tracing=tracing,
+        alive=lambda: True,
+        stop=texts.close,
+    )
 
-    async def stop() -> None:
-        await texts.close()
+
+def _backend(
+    texts: TextEngine, admission: Admission, settings: Settings, *, identity: Identity, model: str, engine: str,
+    forms: Forms, calibration: Calibration, metrics: Metrics, tracing: Tracing, alive: Callable[[], bool],
+    stop: Callable[[], Awaitable[None]], generation: Generation | None = None,
+) -> Backend:  # fmt: skip
+    """Build the use cases on an engine that `stop` ends."""
+    escalation = None
+    if settings.escalation_endpoint is not None:
+        escalation = Escalation(settings.escalation_endpoint, key_file=settings.escalation_api_key_file)
+
+    async def stop_all() -> None:
+        await stop()
         if escalation is not None:
             await escalation.close()
 
     return Backend(
-        identity=identity_of(RemoteModel(texts.model), CHATML.answer_form(calibration.prompt_digest)),
-        typed_questions=TypedQuestions(
-            texts, admission,
-            model=texts.model, debias=settings.debias, calibration=calibration, metrics=metrics, tracing=tracing,
-        ),
+        identity=identity,
         mcq=build_mcq_service(
-            texts, admission, settings,
-            model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation,
+            texts, admission, settings, model=model,
+            calibration=calibration, metrics=metrics, tracing=tracing, escalation=escalation, forms=forms,
+        ),
+        typed_questions=TypedQuestions(
+            texts, admission, model=model, debias=settings.debias,
+            calibration=calibration, metrics=metrics, tracing=tracing, forms=forms,
         ),
         admission=admission,
-        selftest=build_selftest(texts, settings, tracing=tracing),
-        engine=texts.name,
-        forms=CHATML,
-        alive=lambda: True,
-        stop=stop,
+        selftest=build_selftest(texts, settings, tracing=tracing, forms=forms),
+        engine=engine,
+        forms=forms,
+        alive=alive,
+        stop=stop_all,
+        generation=generation,
     )  # fmt: skip
 
 
@@ -247,13 +240,6 @@ def admission_limits(settings: Settings) -> Limits:
         writers=settings.max_batch_size,
         deadline_seconds=settings.deadline_seconds,
     )
-
-
-def build_escalation(settings: Settings) -> Escalation | None:
-    """Build the client of the solver that is asked instead of abstaining, if one is configured."""
-    if settings.escalation_endpoint is None:
-        return None
-    return Escalation(settings.escalation_endpoint, key_file=settings.escalation_api_key_file)
 
 
 def build_selftest(

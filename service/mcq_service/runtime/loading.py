@@ -12,7 +12,6 @@ from mcq_service.engine import EngineFailed, EngineRefused
 from mcq_service.engine.remote.remote_engine import connect
 from mcq_service.model_store import ModelRef, Store
 from mcq_service.runtime import builder
-from mcq_service.runtime.builder import RemoteModel
 from mcq_service.runtime.lifecycle import Status
 
 if TYPE_CHECKING:
@@ -39,27 +38,23 @@ class StoppedError(Exception):
 async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
     """Bring the replica to READY. Raises ModelStoreError, EngineMismatch, EngineRefused, or the engine's own error."""
     start = _remote if settings.engine == "openai" else _local
-    backend, model = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
+    backend = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
     await backend.selftest.warm_up()
     metrics.watch_queue(lambda: backend.admission.queued)
-    metrics.model_loaded(model, engine=backend.engine)
+    metrics.model_loaded(backend.identity, engine=backend.engine)
     lifecycle.set_ready(backend)
 
 
-async def _local(
-    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
-) -> tuple[Backend, PreparedModel]:
+async def _local(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> Backend:
     precision = builder.precision_for(settings)
     prepared = await _in_thread(lambda: _prepare(settings, precision, lifecycle))
     lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
     build = await _in_thread(lambda: builder.local(prepared, settings, metrics=metrics, tracing=tracing))
-    return build(), prepared
+    return build()
 
 
-async def _remote(
-    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
-) -> tuple[Backend, RemoteModel]:
+async def _remote(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> Backend:
     """Wait for the other server, which may start later. Raises EngineRefused if it rejects our requests."""
     client = builder.openai_client(settings)
     lifecycle.report(Status.LOADING, None, f"Connecting to {client.name}.")
@@ -68,8 +63,7 @@ async def _remote(
     except BaseException:
         await client.close()
         raise
-    backend = builder.remote(texts, settings, metrics=metrics, tracing=tracing)
-    return backend, RemoteModel(texts.model)
+    return builder.remote(texts, settings, metrics=metrics, tracing=tracing)
 
 
 async def _connect(client: OpenAIClient, settings: Settings, lifecycle: Lifecycle) -> RemoteTextEngine:

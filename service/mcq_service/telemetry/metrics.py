@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcq_service.api.mcq.answer_schemas import Answer, Usage
+    from mcq_service.api.service.schemas import Identity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter
@@ -45,26 +46,6 @@ class KeyCounter(Protocol):
     @property
     def faults(self) -> int:
         """The number of unusable entries."""
-
-
-class ModelInfo(Protocol):
-    """The model that answers, here or on another server; see PreparedModel. Unknown values are empty."""
-
-    @property
-    def uri(self) -> str:
-        """Its address."""
-
-    @property
-    def revision(self) -> str:
-        """Its version."""
-
-    @property
-    def digest(self) -> str:
-        """The digest of its source files: configuration, tokenizer and weights."""
-
-    @property
-    def precision(self) -> str:
-        """The number format of its weights."""
 
 
 class Traffic(NamedTuple):
@@ -164,14 +145,14 @@ class Metrics:
         )
         invalid.set_function(lambda: keys.faults)
 
-    def model_loaded(self, model: ModelInfo, *, engine: str) -> None:
-        """Set the model that answers and its engine."""
+    def model_loaded(self, model: Identity, *, engine: str) -> None:
+        """Set the model that answers and its engine; what another server does not say is empty."""
         self._model.info(
             {
                 "uri": model.uri,
-                "revision": model.revision,
-                "digest": model.digest,
-                "precision": model.precision,
+                "revision": model.revision or "",
+                "digest": model.digest or "",
+                "precision": model.precision or "",
                 "engine": engine,
             }
         )

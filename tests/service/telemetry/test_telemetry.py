@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import socket
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +11,8 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
 from mcq_service.api.http.body import MAX_BYTES
+from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import PromptTooLong
-from mcq_service.model_store import PreparedModel
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.telemetry import Tracing
 from mcq_service.telemetry.exam_requests import EXAM
@@ -58,8 +57,8 @@ async def test_metrics_are_openmetrics_and_change_with_requests(
 ) -> None:
     """They count outcomes and tokens, measure durations, name the model, and have the trace as exemplar."""
     replica.load()
-    model = PreparedModel(
-        path=Path(), uri="hf://fake/model", revision="r", digest="sha256:0", precision="float32"
+    model = Identity(
+        uri="hf://fake/model", revision="r", digest="sha256:0", precision="float32", prompt_digest="sha256:1"
     )
     replica.metrics.model_loaded(model, engine="fake")
     trace_id = (await client.post(ANSWER, json=QUESTION)).json()["trace_id"]
