@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mcq_service.api.mcq.answer_schemas import Usage
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from contextlib import AbstractContextManager
@@ -23,6 +25,11 @@ class Tokens:
     prompt: int = 0
     cached: int = 0
     completion: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """The counts as responses give them."""
+        return Usage(prompt_tokens=self.prompt, completion_tokens=self.completion, cached_tokens=self.cached)
 
 
 class Share:

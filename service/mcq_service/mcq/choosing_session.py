@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.answer_schemas import Decision, NoneOfThese
-from mcq_service.mcq.decision import Selection, decide
+from mcq_service.api.mcq.answer_schemas import NoneOfThese
+from mcq_service.mcq.decision import decide
 from mcq_service.mcq.label_scoring import choice_probabilities, labelled, orders_of
 from mcq_service.mcq.session import Session, debias_in
 from mcq_service.runtime.task_group import gather, task_group
-from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_service.api.mcq.answer_schemas import Answer
+    from mcq_service.api.mcq.answer_schemas import Answer, Decision
     from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.engine import Share, Text
+    from mcq_service.mcq.decision import Selection
     from mcq_service.prompts import Form
     from mcq_service.scheduler import Admission, RequestPart
 
@@ -53,17 +53,17 @@ class ChoosingSession(Session):
             with answer_prompt.open(slot.share) as text:
                 slot.watch(text)
                 try:
-                    selection, decision, reasoning = await self._decide(text, slot.share)
-                    label = self.labels[selection.best]
+                    decision, reasoning = await self._decide(text, slot.share)
+                    label = max(decision.probabilities, key=lambda each: each.probability).label
                     if explanation_prompt is None and self.options.mode == "explain":
                         reasoning = await self.explain(text, label)
                 finally:
-                    self.count(text.tokens)
+                    self.usage += text.tokens.usage
                     self.started_at = text.started_at
             if explanation_prompt is not None:
                 with explanation_prompt.open(slot.share) as text:
                     reasoning = await self.explain(text, label)
-                    self.count(text.tokens)
+                    self.usage += text.tokens.usage
         return self.finish(decision, reasoning, label, self.labels)
 
     @property
@@ -80,8 +80,8 @@ class ChoosingSession(Session):
     def _debias(self) -> Debias:
         return debias_in(self.options.mode, self.options.debias)
 
-    async def _decide(self, text: Text, share: Share) -> tuple[Selection, Decision, str | None]:
-        """Return the selection, the decision, and the reasoning if that comes before the answer."""
+    async def _decide(self, text: Text, share: Share) -> tuple[Decision, str | None]:
+        """Return the decision, and the reasoning if that comes before the answer."""
         reasoning = None
         if self.options.mode == "reason":
             reasoning = await self._write(text)
@@ -100,9 +100,7 @@ class ChoosingSession(Session):
                 has_none_of_these=self.question.none_of_these,
             )
         self.answered = self.clock()
-        decision = self._decision(selection)
-        self.emit_decision(decision)
-        return selection, decision, reasoning
+        return self.decide(selection, self._none_of_these(selection)), reasoning
 
     async def _scores(self, text: Text, share: Share, orders: Sequence[Sequence[int]]) -> list[list[float]]:
         """Score the letters with the choices in each of these orders; `text` has them in their own order."""
@@ -129,22 +127,8 @@ class ChoosingSession(Session):
         with shared.open(share) as texts:
             await texts.read_stem()
             scores = await gather(texts.score_labels(index, self.labels) for index in range(len(orders)))
-        self.count(texts.tokens)
+        self.usage += texts.tokens.usage
         return scores
-
-    def _decision(self, selection: Selection) -> Decision:
-        return Decision(
-            id=self.id,
-            model=self.model,
-            mode=self.options.mode,
-            answer=selection.answer,
-            confidence=selection.confidence,
-            margin=selection.margin,
-            abstained=selection.abstained,
-            probabilities=selection.probabilities,
-            none_of_these=self._none_of_these(selection),
-            trace_id=current_trace_id(),
-        )
 
     def _none_of_these(self, selection: Selection) -> NoneOfThese | None:
         if not self.question.none_of_these:

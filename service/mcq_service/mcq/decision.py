@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """The selected choice, or an abstention. `best` is the index of the most probable choice."""
+    """The selected choice, or with select all the selected choices, or an abstention."""
 
-    best: int
     answer: Choice | None
+    selected: list[Choice] | None
     confidence: float
     margin: float
     abstained: bool
@@ -40,10 +40,10 @@ def decide(
     label, text = options[best]
     abstained = confidence < min_confidence
     return Selection(
-        best=best,
         answer=None
         if abstained or (has_none_of_these and best == len(options) - 1)
         else Choice(label=label, index=best, text=text),
+        selected=None,
         confidence=confidence,
         margin=confidence - second,
         abstained=abstained,
@@ -51,21 +51,12 @@ def decide(
     )
 
 
-class Judgement(NamedTuple):
-    """The choices that are more probably right than wrong, or an abstention, from judging each by itself."""
-
-    selected: list[Choice]
-    confidence: float
-    margin: float
-    abstained: bool
-    probabilities: list[LabelProbability]
-
-
-def judge(options: Sequence[Option], probabilities: Sequence[float], *, min_confidence: float) -> Judgement:
+def judge(options: Sequence[Option], probabilities: Sequence[float], *, min_confidence: float) -> Selection:
     """Select every choice that is probably right; abstain if one of them is decided below `min_confidence`."""
     confidence = min(max(probability, 1 - probability) for probability in probabilities)
     abstained = confidence < min_confidence
-    return Judgement(
+    return Selection(
+        answer=None,
         selected=[
             Choice(label=option.label, index=index, text=option.text)
             for index, (option, probability) in enumerate(zip(options, probabilities, strict=True))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcq_service.api.mcq.answer_schemas import Decision
 from mcq_service.api.mcq.question_schemas import SELECT_ALL_IN_MODE_REASON
 from mcq_service.api.problems import InvalidField, InvalidQuestion
 from mcq_service.mcq.decision import judge
@@ -22,10 +21,9 @@ from mcq_service.mcq.label_scoring import (
 from mcq_service.mcq.session import Session
 from mcq_service.prompts import render_judgement
 from mcq_service.runtime.task_group import gather
-from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
-    from mcq_service.api.mcq.answer_schemas import Answer
+    from mcq_service.api.mcq.answer_schemas import Answer, Decision
     from mcq_service.engine import SharedTexts
     from mcq_service.prompts import Prompt
     from mcq_service.scheduler import Admission, RequestPart
@@ -66,7 +64,7 @@ class JudgingSession(Session):
             if explanation_prompt is not None:
                 with explanation_prompt.open(slot.share) as text:
                     reasoning = await self.explain(text, label)
-                    self.count(text.tokens)
+                    self.usage += text.tokens.usage
         return self.finish(decision, reasoning, label, [label])
 
     @property
@@ -96,18 +94,9 @@ class JudgingSession(Session):
                 shared_probabilities(texts, each, calibration=self.calibration) for each in judged
             )
         self.answered = self.clock()
-        self.count(texts.tokens)
+        self.usage += texts.tokens.usage
         self.started_at = texts.started_at
-        judgement = judge(
+        selection = judge(
             self.choices, [right for right, _ in probabilities], min_confidence=self.options.min_confidence
         )
-        decision = Decision(
-            id=self.id,
-            model=self.model,
-            mode=self.options.mode,
-            answer=None,
-            trace_id=current_trace_id(),
-            **judgement._asdict(),
-        )
-        self.emit_decision(decision)
-        return decision
+        return self.decide(selection)

@@ -13,16 +13,19 @@ from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.escalation import TooUnsure
 from mcq_service.prompts import render
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
+from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import ExitStack
 
+    from mcq_service.api.mcq.answer_schemas import NoneOfThese
     from mcq_service.api.mcq.choices import Option
     from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
     from mcq_service.engine import EncodedPrompt, SharedPrompts, Text, TextEngine
     from mcq_service.mcq.calibration import Calibration
+    from mcq_service.mcq.decision import Selection
     from mcq_service.prompts import Form, Forms, Opening, Openings, Prompt
     from mcq_service.scheduler import Admission, RequestPart, Slot
     from mcq_service.telemetry import Tracing
@@ -74,7 +77,7 @@ class Session(ABC):
     openings: Openings
     kept: ExitStack
     admitted: float
-    tokens: Tokens = field(default_factory=Tokens)
+    usage: Usage = field(default_factory=lambda: Tokens().usage)
     choices: list[Option] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     opening_sizes: dict[Opening, int] = field(default_factory=dict)
@@ -140,11 +143,20 @@ class Session(ABC):
             language=self.question.language if writes else None,
         )  # fmt: skip
 
-    def emit_decision(self, decision: Decision) -> None:
-        """Emit the decision. Raises TooUnsure instead if another solver can be asked."""
+    def decide(self, selection: Selection, none_of_these: NoneOfThese | None = None) -> Decision:
+        """Emit the decision and return it. Raises TooUnsure instead if another solver can be asked."""
+        decision = Decision(
+            id=self.id,
+            model=self.model,
+            mode=self.options.mode,
+            none_of_these=none_of_these,
+            trace_id=current_trace_id(),
+            **selection._asdict(),
+        )
         if decision.abstained and self.options.escalates:
             raise TooUnsure(decision)
         self.emit(decision)
+        return decision
 
     async def explain(self, text: Text, label: str) -> str:
         """Write the reasoning after the answer."""
@@ -169,14 +181,6 @@ class Session(ABC):
         tokens = 0 if self.options.mode == "answer" else self.options.reasoning_tokens
         return span_attributes(TEXT_COMPLETION, self.model, max_tokens=tokens)
 
-    def count(self, tokens: Tokens) -> None:
-        """Count the tokens of a text."""
-        self.tokens = Tokens(
-            prompt=self.tokens.prompt + tokens.prompt,
-            cached=self.tokens.cached + tokens.cached,
-            completion=self.tokens.completion + tokens.completion,
-        )
-
     def finish(self, decision: Decision, reasoning: str | None, label: str, labels: Sequence[str]) -> Answer:
         """Return the answer. `label` and the reasoning are the model's output; `labels` are those it may have."""
         with self.tracing.span("parse"):
@@ -191,15 +195,6 @@ class Session(ABC):
             output=output(self.question.response_format, decision, reasoning),
             usage=self.usage,
             timings=self.timings,
-        )
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens until now."""
-        return Usage(
-            prompt_tokens=self.tokens.prompt,
-            completion_tokens=self.tokens.completion,
-            cached_tokens=self.tokens.cached,
         )
 
     @property

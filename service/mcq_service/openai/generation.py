@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import JSONGrammars, PromptTooLong, Tokens
 from mcq_service.openai import request_limits
@@ -228,7 +227,7 @@ class Generation:
                         ended = await self._generate(text, running)
         running.finish(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(
-            mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=_usage(text.tokens),
+            mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=text.tokens.usage,
             seconds=time.monotonic() - started, first=None if running.first is None else running.first - started,
         )  # fmt: skip
 
@@ -247,9 +246,3 @@ class Generation:
             on_token=running.push,
             grammar=request.grammar,
         )
-
-
-def _usage(tokens: Tokens) -> Usage:
-    return Usage(
-        prompt_tokens=tokens.prompt, completion_tokens=tokens.completion, cached_tokens=tokens.cached
-    )
