@@ -19,7 +19,7 @@ from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.api.problems import BASE_URI
 from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import Share, Tokens
-from mcq_service.mcq import Defaults, MCQService, TypedQuestions
+from mcq_service.mcq import AnswerOptions, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.escalation import Escalation
 from mcq_service.openai import Generation
@@ -264,7 +264,7 @@ class Replica:
             self.texts,
             self.admission,
             model="fake/model",
-            defaults=Defaults(
+            defaults=AnswerOptions(
                 mode="explain",
                 max_reasoning_tokens=8,
                 min_confidence=min_confidence,

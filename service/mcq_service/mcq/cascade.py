@@ -119,7 +119,7 @@ def _with_options(question: Question, options: AnswerOptions) -> Question:
     return question.model_copy(
         update={
             "mode": options.mode,
-            "max_reasoning_tokens": options.reasoning_tokens,
+            "max_reasoning_tokens": options.max_reasoning_tokens,
             "min_confidence": options.min_confidence,
         }
     )

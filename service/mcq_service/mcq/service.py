@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.error_mapping import as_problem
 from mcq_service.api.mcq.answer_schemas import Answer, Decision, ReasoningDelta, Result, Results
-from mcq_service.api.mcq.question_schemas import Debias, Mode, Question
+from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.api.problems import InvalidField, InvalidQuestion, ProblemError, RequestTooLarge
 from mcq_service.engine import PromptTooLong, TooManyChoices
 from mcq_service.mcq.cascade import Cascade
@@ -41,16 +41,6 @@ A request body without rotations has at most this many.
 """
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """The options of a question that does not set them."""
-
-    mode: Mode
-    max_reasoning_tokens: int
-    min_confidence: float
-    debias: Debias
-
-
 class LabelScores(NamedTuple):
     """A model's scores of one question: the log-probability of each choice, in order, up to one constant.
 
@@ -63,22 +53,27 @@ class LabelScores(NamedTuple):
     seconds: float
 
 
+def _ignore(_: Event) -> None:
+    """Drop the event."""
+
+
 class MCQService:
     """Answers questions on one engine."""
 
     def __init__(
-        self, texts: TextEngine, admission: Admission, *, model: str, defaults: Defaults, calibration: Calibration,
-        metrics: Metrics, tracing: Tracing, escalation: Escalation | None = None,
+        self, texts: TextEngine, admission: Admission, *, model: str, defaults: AnswerOptions,
+        calibration: Calibration, metrics: Metrics, tracing: Tracing, escalation: Escalation | None = None,
         forms: Forms = CHATML, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Answer on `texts`; with `escalation`, ask another solver instead of abstaining.
 
-        `model` is the name in responses; `clock`, in seconds, is the clock of the texts.
+        `model` is the name in responses, `defaults` are the options of a question that does not set them; `clock`,
+        in seconds, is the clock of the texts.
         """
         self._texts = texts
         self._admission = admission
-        self._model = model
-        self._defaults = defaults
+        self.model = model
+        self.defaults = defaults
         self._calibration = calibration
         self._forms = forms
         self._metrics = metrics
@@ -86,22 +81,16 @@ class MCQService:
         self._escalation = escalation
         self._clock = clock
 
-    @property
-    def model(self) -> str:
-        """The model's name in responses."""
-        return self._model
-
-    @property
-    def defaults(self) -> Defaults:
-        """The options of a question that does not set them."""
-        return self._defaults
-
-    async def answer(self, question: Question, *, escalate: bool = True) -> Answer:
-        """Answer one question; `escalate` says whether another solver may.
+    async def answer(
+        self, question: Question, *, escalate: bool = True, emit: Callable[[Event], None] = _ignore
+    ) -> Answer:
+        """Answer one question; `escalate` says whether another solver may, `emit` gets the events before the answer.
 
         Raises PromptTooLong, EngineFailed or SchedulerError.
         """
-        return await self._answer(question, _ignore, escalate=escalate)
+        self._check([question])
+        with ExitStack() as kept:
+            return await self._run(question, emit, Openings(), kept, escalate=escalate)
 
     def stream(self, question: Question, *, escalate: bool = True) -> AsyncGenerator[Event]:
         """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
@@ -110,7 +99,7 @@ class MCQService:
         """
 
         async def run(emit: Callable[[Event], None]) -> None:
-            emit(await self._answer(question, emit, escalate=escalate))
+            emit(await self.answer(question, escalate=escalate, emit=emit))
 
         return emitted(run)
 
@@ -141,7 +130,7 @@ class MCQService:
             )
 
     def _characters(self, question: Question) -> int:
-        debias = debias_in(question.mode or self._defaults.mode, question.debias or self._defaults.debias)
+        debias = debias_in(question.mode or self.defaults.mode, question.debias or self.defaults.debias)
         times = len(question.choices) if debias == "rotations" else 1
         return (2 if question.select == "all" else times) * question.characters
 
@@ -157,7 +146,7 @@ class MCQService:
         try:
             if isinstance(question, ProblemError):
                 raise question
-            mode = question.mode or self._defaults.mode
+            mode = question.mode or self.defaults.mode
             with ExitStack() as kept:
                 answer = await self._run(question, _ignore, openings, kept, part, escalate=escalate)
                 if question.has_opening:
@@ -191,11 +180,6 @@ class MCQService:
             seconds=self._clock() - started,
         )
 
-    async def _answer(self, question: Question, emit: Callable[[Event], None], *, escalate: bool) -> Answer:
-        self._check([question])
-        with ExitStack() as kept:
-            return await self._run(question, emit, Openings(), kept, escalate=escalate)
-
     async def _run(
         self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,
         part: RequestPart | None = None, *, escalate: bool,
@@ -205,7 +189,7 @@ class MCQService:
             session_type,
             id=f"mcq-{uuid.uuid4().hex}",
             question=question,
-            model=self._model,
+            model=self.model,
             texts=self._texts,
             calibration=self._calibration,
             forms=self._forms,
@@ -214,32 +198,26 @@ class MCQService:
             openings=openings,
             admitted=self._clock(),
         )
-        options = self._options(question)
+        own = question.model_dump(
+            include={"mode", "max_reasoning_tokens", "debias", "min_confidence"}, exclude_none=True
+        )
+        options = replace(self.defaults, **own)
         try:
             async with self._admission.deadline():
                 if escalate and self._escalation is not None:
-                    answer, own = await Cascade(self._escalation, self._metrics, self._tracing).answer(
+                    answer, usage = await Cascade(self._escalation, self._metrics, self._tracing).answer(
                         session, options, emit, self._admission, part, kept
                     )
                 else:
                     answer = await session(options=options, emit=emit, kept=kept).run(self._admission, part)
-                    own = answer.usage
+                    usage = answer.usage
         except PromptTooLong as error:
             raise _too_long(question, error) from None
         except TooManyChoices as error:
             field = InvalidField(pointer="/choices", detail=str(error))
             raise InvalidQuestion(f"Send fewer choices. {error}", errors=[field]) from None
-        self._metrics.answered(answer, own=own)
+        self._metrics.answered(answer, own=usage)
         return answer
-
-    def _options(self, question: Question) -> AnswerOptions:
-        defaults, minimum = self._defaults, question.min_confidence
-        return AnswerOptions(
-            mode=question.mode or defaults.mode,
-            reasoning_tokens=question.max_reasoning_tokens or defaults.max_reasoning_tokens,
-            debias=question.debias or defaults.debias,
-            min_confidence=defaults.min_confidence if minimum is None else minimum,
-        )
 
 
 def _too_long(question: Question, error: PromptTooLong) -> Exception:
@@ -252,7 +230,3 @@ def _too_long(question: Question, error: PromptTooLong) -> Exception:
         f"Shorten the {', '.join(names[:-1])} or {names[-1]}. {error}",
         errors=[InvalidField(pointer=f"/{name}", detail=str(error)) for name in names],
     )
-
-
-def _ignore(_: Event) -> None:
-    """Drop the event."""

@@ -35,14 +35,14 @@ _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How to answer a question: its own options, or the defaults.
+    """How to answer a question: its own options, or the service's defaults.
 
-    `reasoning_tokens` is a limit; `escalates` says whether another solver can be asked instead of abstaining, and
+    `escalates` says whether another solver can be asked instead of abstaining, and
     `again` that the question was admitted before.
     """
 
     mode: Mode
-    reasoning_tokens: int
+    max_reasoning_tokens: int
     debias: Debias
     min_confidence: float
     escalates: bool = False
@@ -95,7 +95,7 @@ class Session(ABC):
     @property
     def _room(self) -> int:
         """The number of tokens for the reasoning."""
-        return 0 if self.options.mode == "answer" else self.options.reasoning_tokens + _FORCED_TOKENS
+        return 0 if self.options.mode == "answer" else self.options.max_reasoning_tokens + _FORCED_TOKENS
 
     def keep(self, prompt: Prompt, encoded: EncodedPrompt | SharedPrompts) -> None:
         """Keep a prompt's opening from the session's turn on."""
@@ -167,7 +167,7 @@ class Session(ABC):
         """Let the model write a line between forced quotes, until it closes the quote or reaches the limit."""
         line, shown = Line(), ""
         with self.tracing.span("decode", **self.attributes()):
-            async for _ in text.write(line, limit=self.options.reasoning_tokens):
+            async for _ in text.write(line, limit=self.options.max_reasoning_tokens):
                 settled = line.settled
                 if len(settled) > len(shown):
                     self.emit(ReasoningDelta(delta=settled[len(shown) :]))
@@ -178,7 +178,7 @@ class Session(ABC):
 
     def attributes(self) -> dict[str, str | int]:
         """Return the attributes of the spans in which the model reads or writes."""
-        tokens = 0 if self.options.mode == "answer" else self.options.reasoning_tokens
+        tokens = 0 if self.options.mode == "answer" else self.options.max_reasoning_tokens
         return span_attributes(TEXT_COMPLETION, self.model, max_tokens=tokens)
 
     def finish(self, decision: Decision, reasoning: str | None, label: str, labels: Sequence[str]) -> Answer:

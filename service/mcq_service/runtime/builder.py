@@ -12,7 +12,7 @@ from mcq_service.engine import Tokenizer
 from mcq_service.engine.cpus import available_cpus, lower_priority
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.engine.remote.openai_client import OpenAIClient
-from mcq_service.mcq import Defaults, MCQService, TypedQuestions
+from mcq_service.mcq import AnswerOptions, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
 from mcq_service.mcq.escalation import Escalation
@@ -264,7 +264,7 @@ def build_mcq_service(
         texts,
         admission,
         model=model,
-        defaults=Defaults(
+        defaults=AnswerOptions(
             mode=settings.default_mode,
             max_reasoning_tokens=settings.max_reasoning_tokens,
             min_confidence=settings.min_confidence,
