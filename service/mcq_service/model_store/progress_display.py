@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from mcq_service.model_store.progress import Progress, Stage
+from mcq_service.model_store.progress import Progress, Stage, ThrottledProgress
 from mcq_service.runtime.terminal import printable
 
 _LINE_SECONDS = 5.0
@@ -59,17 +59,10 @@ def _bar(console: Console) -> Iterator[Progress]:
 def line_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
     """Return a progress that writes a line for each new detail, and every few seconds while it lasts."""
     start = clock()
-    last: tuple[Stage, str] | None = None
-    at = start
 
-    def report(stage: Stage, fraction: float | None, detail: str) -> None:
-        nonlocal last, at
-        now = clock()
-        if (stage, detail) == last and now - at < _LINE_SECONDS:
-            return
-        last, at = (stage, detail), now
+    def write(stage: Stage, fraction: float | None, detail: str) -> None:
         percent = "" if fraction is None else f" {fraction:4.0%}"
-        stream.write(f"[{now - start:5.1f} s] {stage.value}{percent}: {printable(detail)}\n")
+        stream.write(f"[{clock() - start:5.1f} s] {stage.value}{percent}: {printable(detail)}\n")
         stream.flush()
 
-    return report
+    return ThrottledProgress(write, interval=_LINE_SECONDS, clock=clock)

@@ -86,16 +86,13 @@ class ChatTemplate:
         TemplateRefused, also for a template that omits or repeats a turn.
         """
         text = self._render(turns, strftime_now=_DATE.strftime, enable_thinking=False)
-        pieces: list[str | int] = []
-        begin = 0
-        for mark in _MARK.finditer(text):
-            pieces += [text[begin : mark.start()], int(mark[1])]
-            begin = mark.end()
+        # The text between the marks, and between two texts the number in a mark.
+        pieces = [int(each) if index % 2 else each for index, each in enumerate(_MARK.split(text))]
         order = [each for each in pieces if isinstance(each, int)]
         spoken = [each for each in order if turns[each].role != "system"]
         if len(order) != len(turns) or spoken != sorted({*spoken}) or order[-1:] != [len(turns) - 1]:
             raise TemplateRefused("it has another form than a conversation, turn by turn")
-        return [*pieces, text[begin:]]
+        return pieces
 
     def _render(self, turns: Sequence[Turn], **variables: Any) -> str:
         """Render the conversation with a mark in place of each turn's text. Raises TemplateRefused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prometheus_client import (
@@ -66,64 +67,44 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._requests = Counter(
-            "mcq_requests", "Questions, by outcome.", ["mode", "outcome"], registry=self.registry
-        )
-        self._duration = Histogram(
-            "mcq_request_duration_seconds",
-            "Time from admission to the end, the reasoning included.",
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._requests = counter("mcq_requests", "Questions, by outcome.", ["mode", "outcome"])
+        self._duration = histogram(
+            "mcq_request_duration_seconds", "Time from admission to the end, the reasoning included.", ["mode"],
+            buckets=SECONDS,
+        )  # fmt: skip
+        self._answer_duration = histogram(
+            "mcq_answer_duration_seconds",
+            "Time from admission to the probabilities.",
             ["mode"],
             buckets=SECONDS,
-            registry=self.registry,
         )
-        self._answer_duration = Histogram(
-            "mcq_answer_duration_seconds", "Time from admission to the probabilities.", ["mode"],
-            buckets=SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self._confidence = Histogram(
-            "mcq_answer_confidence",
-            "The chosen label's probability.",
-            buckets=_SHARES,
-            registry=self.registry,
+        self._confidence = histogram(
+            "mcq_answer_confidence", "The chosen label's probability.", buckets=_SHARES
         )
-        self._tokens = Counter("mcq_tokens", "Tokens read and written.", ["type"], registry=self.registry)
-        self._cached = Counter(
-            "mcq_prefix_cache_tokens",
-            "Prompt tokens that came from the prefix cache.",
-            registry=self.registry,
-        )
+        self._tokens = counter("mcq_tokens", "Tokens read and written.", ["type"])
+        self._cached = counter("mcq_prefix_cache_tokens", "Prompt tokens that came from the prefix cache.")
         self._queue_depth = Gauge(
             "mcq_queue_depth", "Requests that wait for their first turn.", registry=self.registry
         )
-        self._abstentions = Counter(
-            "mcq_abstentions",
-            "Questions with a confidence below the minimum.",
-            ["mode"],
-            registry=self.registry,
+        self._abstentions = counter(
+            "mcq_abstentions", "Questions with a confidence below the minimum.", ["mode"]
         )
-        self._escalations = Counter(
-            "mcq_escalations",
-            "Questions handed to another solver, by outcome: answered, abstained or failed.",
+        self._escalations = counter(
+            "mcq_escalations", "Questions handed to another solver, by outcome: answered, abstained or failed.",
             ["outcome"],
-            registry=self.registry,
-        )
-        self._escalation_confidence = Histogram(
+        )  # fmt: skip
+        self._escalation_confidence = histogram(
             "mcq_escalation_confidence",
             "The confidence of the first model, and of the other solver, in escalated questions.",
             ["answerer"],
             buckets=_SHARES,
-            registry=self.registry,
         )
-        self._labels = Counter("mcq_answers", "Answers, by letter.", ["label"], registry=self.registry)
-        self._batch_size = Histogram(
-            "mcq_batch_size", "Texts that were read in one step.", buckets=_BATCHES, registry=self.registry
-        )
-        self._step_tokens = Counter(
-            "mcq_step_tokens", "Tokens that the engine computed.", registry=self.registry
-        )
-        self._step_seconds = Counter(
-            "mcq_step_seconds", "Seconds that the engine computed.", registry=self.registry
-        )
+        self._labels = counter("mcq_answers", "Answers, by letter.", ["label"])
+        self._batch_size = histogram("mcq_batch_size", "Texts that were read in one step.", buckets=_BATCHES)
+        self._step_tokens = counter("mcq_step_tokens", "Tokens that the engine computed.")
+        self._step_seconds = counter("mcq_step_seconds", "Seconds that the engine computed.")
         self._outcomes: Counts[str] = Counts()
         self._answered_by_mode: Counts[str] = Counts()
         self._seconds_by_mode: defaultdict[str, float] = defaultdict(float)

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
     from opentelemetry.util.types import Attributes, AttributeValue
@@ -42,19 +43,15 @@ class Tracing:
             self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self.provider.get_tracer("mcq_service")
 
-    @contextmanager
     def request(
         self, name: str, headers: Mapping[str, str], **attributes: AttributeValue
-    ) -> Iterator[trace.Span]:
+    ) -> AbstractContextManager[trace.Span]:
         """Open the span of a whole request; it continues the trace in the headers."""
-        with self._span(name, propagate.extract(headers), trace.SpanKind.SERVER, attributes) as span:
-            yield span
+        return self._span(name, propagate.extract(headers), trace.SpanKind.SERVER, attributes)
 
-    @contextmanager
-    def span(self, name: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
+    def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[trace.Span]:
         """Open a child of the current span and make it the current one."""
-        with self._span(name, None, trace.SpanKind.INTERNAL, attributes) as span:
-            yield span
+        return self._span(name, None, trace.SpanKind.INTERNAL, attributes)
 
     @contextmanager
     def _span(

@@ -48,7 +48,8 @@ def test_an_error_is_one_line_and_an_exit_code(
 
 
 def test_without_a_terminal_progress_is_a_line_every_few_seconds() -> None:
-    stream, times = io.StringIO(), iter([0.0, 0.0, 1.0, 2.0, 7.5])
+    # The start asks for the time once, each report once, and each line once more.
+    stream, times = io.StringIO(), iter([0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 7.5, 7.5])
     report = line_progress(stream, clock=lambda: next(times))
     report(Stage.FETCHING, 0.0, "weights")
     report(Stage.FETCHING, 0.1, "weights")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from mcq_service.api.problems import ProblemError
 
-    FormatProblem = Callable[[ProblemError], str]
-
 T = TypeVar("T")
 
 MEDIA_TYPE = "text/event-stream"
@@ -28,36 +26,33 @@ MEDIA_TYPE = "text/event-stream"
 
 async def event_stream(
     request: Request, events: AsyncGenerator[T], *, format_event: Callable[[T], str],
-    format_problem: FormatProblem, end: str = "",
+    format_problem: Callable[[ProblemError], str], end: str = "",
 ) -> StreamingResponse:  # fmt: skip
     """Return the events as a response. If the first event fails, raise its error.
 
     `end` closes a stream that did not fail.
     """
     first = await cancel_on_disconnect(request, events.asend(None))
+
+    async def chunks() -> AsyncIterator[str]:
+        try:
+            async with aclosing(events):
+                yield format_event(first)
+                async for event in events:
+                    yield format_event(event)
+                if end:
+                    yield end
+        except Exception as error:  # noqa: BLE001 - the status is sent already, so the stream reports the error
+            problem = as_problem(error)
+            counted_response(request.scope, problem)
+            yield format_problem(problem)
+        except BaseException:  # the client left: the server cancels or closes this generator
+            counted_response(request.scope, ClientLeft("The client left before its answer."))
+            raise
+
     return StreamingResponse(
-        _chunks(request, first, events, format_event=format_event, format_problem=format_problem, end=end),
+        chunks(),
         media_type=MEDIA_TYPE,
         # A buffering proxy would hold the answer back until the reasoning is complete.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-
-
-async def _chunks(
-    request: Request, first: T, events: AsyncGenerator[T], *, format_event: Callable[[T], str],
-    format_problem: FormatProblem, end: str,
-) -> AsyncIterator[str]:  # fmt: skip
-    try:
-        async with aclosing(events):
-            yield format_event(first)
-            async for event in events:
-                yield format_event(event)
-            if end:
-                yield end
-    except Exception as error:  # noqa: BLE001 - the status is sent already, so the stream reports the error
-        problem = as_problem(error)
-        counted_response(request.scope, problem)
-        yield format_problem(problem)
-    except BaseException:  # the client left: the server cancels or closes this generator
-        counted_response(request.scope, ClientLeft("The client left before its answer."))
-        raise
