@@ -21,10 +21,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcq_service.engine import Share
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
 from mcq_service.scheduler.request_parts import PartState, RequestParts
 from mcq_service.scheduler.service_rate import ServiceRate
-from mcq_service.scheduler.slot import QueuedRequest, Slot
+from mcq_service.scheduler.slot import Slot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -60,8 +61,8 @@ class Admission:
         self._limits = limits
         # Requests that write wait for a writer's slot, and others pass them: two queues with a rate each.
         self._rates = {writes: ServiceRate(clock) for writes in (False, True)}
-        self._waiting: list[QueuedRequest] = []
-        self._active: list[QueuedRequest] = []
+        self._waiting: list[Slot] = []
+        self._active: list[Slot] = []
         self._many_parts: set[RequestParts] = set()
         self._draining = False
         self._in_progress = 0
@@ -143,17 +144,18 @@ class Admission:
             self._refuse_if_draining()
         if part is None and not again:
             self._refuse_if_full(total, wait=self._wait_seconds(writes=writes))
-        turn = asyncio.get_running_loop().create_future()
         if total > self._limits.active_tokens:
             tokens, openings = self._limits.active_tokens, {}
-        request = QueuedRequest(tokens, openings, writes, part, turn)
+        granted = asyncio.get_running_loop().create_future()
+        share = Share() if part is None else part.share
+        request = Slot(tokens, openings, writes, part, granted, share)
         self._waiting.append(request)
         if part is not None:
             part.move(PartState.WAITING)
         self._idle.clear()
         self._grant()
         try:
-            yield Slot(request)
+            yield request
             self._rates[writes].ended(others_wait=self._waiting_before(writes=writes) > 0)
         finally:
             (self._active if request in self._active else self._waiting).remove(request)
@@ -173,7 +175,7 @@ class Admission:
         if self._draining:
             raise QueueClosed("Send the request again: another replica will take it.")
 
-    def _queue(self) -> list[QueuedRequest]:
+    def _queue(self) -> list[Slot]:
         """Return the requests in the queue; for a request of many parts, the part that is in it."""
         alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
         return [*alone, *(each for each in self._waiting if each.part is not None)]
@@ -226,6 +228,6 @@ class Admission:
             self._active.append(request)
             if request.part is not None:
                 request.part.move(PartState.GRANTED)
-                request.part.leave_queue()
-            if not request.turn.done():
-                request.turn.set_result(None)
+                request.part.left_queue.set()
+            if not request.granted.done():
+                request.granted.set_result(None)

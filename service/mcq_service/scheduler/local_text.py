@@ -7,7 +7,6 @@ import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from opentelemetry import trace
 
 from mcq_service.engine import Logits, Tokens
 from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
@@ -81,7 +80,7 @@ class LocalText:
 
     async def read(self) -> None:
         """Read what is pending, so that forks can share it."""
-        await self.run(Task(self, span=_span()))
+        await self.run(Task(self))
 
     async def _read_parent(self) -> None:
         """Read the parent, unless another text has, or is reading it."""
@@ -95,13 +94,13 @@ class LocalText:
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """See Text."""
         ids = [self._tokenizer.label_tokens[label] for label in labels]
-        output = await self.run(ScoreTask(self, score=ids, span=_span()))
+        output = await self.run(ScoreTask(self, score=ids))
         return list(output.scores)
 
     async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
         """See Text."""
         ids = [self._tokenizer.label_tokens[label] for label in labels]
-        output = await self.run(ScoreTask(self, score=ids, logits=Logits.LAST, span=_span()))
+        output = await self.run(ScoreTask(self, score=ids, logits=Logits.LAST))
         row = output.logits[-1].astype(np.float64)
         weights = np.exp(row - row.max())
         return list(output.scores), min(1.0, float(weights[ids].sum() / weights.sum()))
@@ -116,7 +115,7 @@ class LocalText:
         put = threadsafe(pieces.put_nowait)
         task = LineTask(
             self, line=line, limit=limit, stream=self._tokenizer.stream(), stop_ids=self._tokenizer.stop_ids,
-            encode=self._tokenizer.encode_trusted, emit=put, span=_span(),
+            encode=self._tokenizer.encode_trusted, emit=put,
         )  # fmt: skip
         task.future.add_done_callback(lambda _: put(None))
         await self._read_parent()
@@ -136,7 +135,7 @@ class LocalText:
         """Sample up to `limit` tokens; return whether the text ended by itself. See SampleTask."""
         task = SampleTask(
             self, limit=limit, sampler=sampler, top=top, stop_ids=self._tokenizer.stop_ids, on_prompt=on_prompt,
-            on_token=on_token, grammar=grammar, span=_span(),
+            on_token=on_token, grammar=grammar,
         )  # fmt: skip
         ended: bool = await self.run(task)
         return ended
@@ -157,9 +156,3 @@ def threadsafe(function: Callable[[T], None]) -> Callable[[T], None]:
             loop.call_soon_threadsafe(function, argument)
 
     return call
-
-
-def _span() -> trace.SpanContext | None:
-    """Return the current request's span, if it is sampled."""
-    span = trace.get_current_span().get_span_context()
-    return span if span.is_valid and span.trace_flags.sampled else None

@@ -36,17 +36,10 @@ class RequestPart:
         """Queue a part that uses its request's share of the engine; `following` is the next part."""
         self.share = share
         self.following = following
-        self._left_queue = asyncio.Event()
+        self.left_queue = asyncio.Event()
+        """Set once the part has its turn, or has ended without one."""
         self._state = PartState.PENDING
         self._moved = asyncio.Event()
-
-    def leave_queue(self) -> None:
-        """Mark the part as no longer queued: it has its turn, or has ended."""
-        self._left_queue.set()
-
-    async def left_queue(self) -> None:
-        """Wait until the part is no longer queued."""
-        await self._left_queue.wait()
 
     def move(self, state: PartState) -> None:
         """Set how far the part is."""
@@ -62,7 +55,7 @@ class RequestPart:
 
     def end(self, _: object = None) -> None:
         """Mark the part as ended."""
-        self.leave_queue()
+        self.left_queue.set()
         self.move(PartState.ENDED)
 
     async def handed_over(self) -> None:
@@ -101,7 +94,7 @@ class RequestParts:
             for work, part in zip(works, reversed(parts), strict=True):
                 tasks.append(group.create_task(work(part)))
                 tasks[-1].add_done_callback(part.end)
-                await part.left_queue()
+                await part.left_queue.wait()
                 self.waiting -= 1
             self._on_empty(self)
         return [task.result() for task in tasks]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcq_service.engine import Share
 from mcq_service.scheduler.request_parts import PartState
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
+    from mcq_service.engine import Share
     from mcq_service.scheduler.request_parts import RequestPart
 
 
@@ -24,14 +24,15 @@ class Startable(Protocol):
 
 
 @dataclass(eq=False)
-class QueuedRequest:
-    """A request, or a part of one, from its admission to its end."""
+class Slot:
+    """A request, or a part of one, from its admission to its end. Admission creates it."""
 
     tokens: int
     openings: Mapping[Any, int]
     writes: bool
     part: RequestPart | None
-    turn: asyncio.Future[None]
+    granted: asyncio.Future[None]
+    share: Share
     text: Startable | None = None
 
     @property
@@ -44,21 +45,12 @@ class QueuedRequest:
         """True until its first computation begins."""
         return self.text is None or self.text.started_at is None
 
-
-class Slot:
-    """An admitted request's place. Admission creates it."""
-
-    def __init__(self, request: QueuedRequest) -> None:
-        """Hold the place of `request`."""
-        self._request = request
-        self.share = Share() if request.part is None else request.part.share
-
     async def turn(self) -> None:
         """Wait for the request's turn."""
-        await self._request.turn
+        await self.granted
 
     def watch(self, text: Startable) -> None:
         """Count the request as queued until this text's first computation begins."""
-        self._request.text = text
-        if self._request.part is not None:
-            self._request.part.move(PartState.OPEN)
+        self.text = text
+        if self.part is not None:
+            self.part.move(PartState.OPEN)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mcq_service.engine import BatchItem, Logits
 from mcq_service.scheduler.sampler import Sampler, ScoredToken, score_token
+from mcq_service.telemetry.tracing import sampled_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-
-    from opentelemetry.trace import SpanContext
 
     from mcq_service.engine import Engine, JSONGrammar, Output, Share, Tokens, TokenStream
     from mcq_service.yaml_output import Line
@@ -42,10 +41,10 @@ class SchedulableText(Protocol):
 class Task:
     """Read what is pending, in as many steps as needed; the result is the last Output."""
 
-    def __init__(self, text: SchedulableText, *, span: SpanContext | None = None) -> None:
-        """Run on `text`; `span` is the request's, for linking the steps."""
+    def __init__(self, text: SchedulableText) -> None:
+        """Run on `text`; the current span is the request's, which the steps link."""
         self.text = text
-        self.span = span
+        self.span = sampled_span()
         self.future: Future[Any] = Future()
 
     def batch_item(self, count: int) -> BatchItem[Any]:
@@ -76,11 +75,10 @@ class ScoreTask(Task):
     """Read what is pending; the result is an Output with the logits of some tokens, or of all."""
 
     def __init__(
-        self, text: SchedulableText, *, score: Sequence[int] = (), logits: Logits = Logits.NONE,
-        span: SpanContext | None = None,
-    ) -> None:  # fmt: skip
+        self, text: SchedulableText, *, score: Sequence[int] = (), logits: Logits = Logits.NONE
+    ) -> None:
         """See BatchItem."""
-        super().__init__(text, span=span)
+        super().__init__(text)
         self._score = score
         self._logits = logits
 
@@ -97,10 +95,10 @@ class LineTask(Task):
 
     def __init__(
         self, text: SchedulableText, *, line: Line, limit: int, stream: TokenStream, stop_ids: Collection[int],
-        encode: Callable[[str], list[int]], emit: Callable[[str], None], span: SpanContext | None = None,
+        encode: Callable[[str], list[int]], emit: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Write at most `limit` tokens. `encode` tokenises what precedes the line's end in the last piece."""
-        super().__init__(text, span=span)
+        super().__init__(text)
         self._line = line
         self._remaining = limit
         self._stream = stream
@@ -139,7 +137,7 @@ class SampleTask(Task):
     def __init__(
         self, text: SchedulableText, *, limit: int, sampler: Sampler, top: int | None, stop_ids: Collection[int],
         on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
-        grammar: JSONGrammar | None = None, span: SpanContext | None = None,
+        grammar: JSONGrammar | None = None,
     ) -> None:  # fmt: skip
         """Return the `top` most probable tokens with each token; None: no log-probabilities at all.
 
@@ -147,7 +145,7 @@ class SampleTask(Task):
         `on_token` gets each sampled token and returns whether the text ends with it. Both run on the engine's thread.
         The sampled tokens follow `grammar`, and the text ends with it.
         """
-        super().__init__(text, span=span)
+        super().__init__(text)
         self._remaining = limit
         self._sampler = sampler
         self._top = top

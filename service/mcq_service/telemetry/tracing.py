@@ -124,7 +124,13 @@ class _OwnRatio(Sampler):
         return f"OwnRatio{{{self._configured.get_description()}}}"
 
 
+def sampled_span() -> SpanContext | None:
+    """Return the current request's span, or None if it is not sampled."""
+    span = trace.get_current_span().get_span_context()
+    return span if span.is_valid and span.trace_flags.sampled else None
+
+
 def current_trace_id() -> str | None:
     """Return the current request's trace id, 32 hex digits, or None if it is not sampled."""
-    span = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(span.trace_id) if span.is_valid and span.trace_flags.sampled else None
+    span = sampled_span()
+    return trace.format_trace_id(span.trace_id) if span else None

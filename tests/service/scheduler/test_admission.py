@@ -35,7 +35,7 @@ def admission(clock: Clock | None = None, **limits: int) -> Admission:
 
 
 def has_turn(slot: Slot) -> bool:
-    return slot._request.turn.done()
+    return slot.granted.done()
 
 
 async def test_an_idle_service_admits_at_once() -> None:
