@@ -53,11 +53,10 @@ def require_space(directory: Path, needed: int, free: Callable[[Path], int]) -> 
     """Raise NotEnoughSpace unless `needed` bytes are free on the file system of `directory`."""
     available = free(directory)
     if available < needed:
-        msg = (
+        raise NotEnoughSpace(
             f"{directory} has {available / GIB:.1f} GiB free and {needed / GIB:.1f} GiB are needed to fetch and "
             "convert the model: free some space, or use a larger volume."
         )
-        raise NotEnoughSpace(msg)
 
 
 def free_space(directory: Path) -> int:

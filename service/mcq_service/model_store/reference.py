@@ -43,28 +43,25 @@ class ModelRef:
     def __post_init__(self) -> None:
         """Reject an invalid reference early."""
         if not _FORMS.fullmatch(self.uri) or {".", ".."} & set(self.address.split("/")):
-            msg = f"The model URI {self.uri!r} is not supported: {_SUPPORTED}."
-            raise BadReference(msg)
+            raise BadReference(f"The model URI {self.uri!r} is not supported: {_SUPPORTED}.")
         if self.digest is not None and not _DIGEST.fullmatch(self.digest):
-            msg = f"{self.digest!r} is not a digest: give sha256: and 64 lower-case hex digits."
-            raise BadReference(msg)
+            raise BadReference(f"{self.digest!r} is not a digest: give sha256: and 64 lower-case hex digits.")
         self._require_usable_revision()
 
     def _require_usable_revision(self) -> None:
         if self.revision and self.scheme != "hf":
-            msg = (
+            raise BadReference(
                 f"Only a hub's repository has revisions, and {self.uri} is not one: leave the revision out, and put "
                 "each version of the model into a directory of its own."
             )
-            raise BadReference(msg)
         inline = self._inline_revision
         if inline and self.revision and inline != self.revision:
-            msg = f"The model URI says revision {inline!r} and the revision says {self.revision!r}: give one."
-            raise BadReference(msg)
+            raise BadReference(
+                f"The model URI says revision {inline!r} and the revision says {self.revision!r}: give one."
+            )
         revision = inline or self.revision
         if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
-            msg = f"{revision!r} is not a revision: give a commit, a tag or a branch."
-            raise BadReference(msg)
+            raise BadReference(f"{revision!r} is not a revision: give a commit, a tag or a branch.")
 
     @property
     def scheme(self) -> str:

@@ -176,14 +176,14 @@ class Store:
             yield
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                msg = f"{self._root} is full: free some space, or use a larger volume, then run this again."
-                raise NotEnoughSpace(msg) from error
+                raise NotEnoughSpace(
+                    f"{self._root} is full: free some space, or use a larger volume, then run this again."
+                ) from error
             if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-                msg = (
+                raise StoreNotWritable(
                     f"{self._root} has no undamaged copy of the model and can't be written "
                     f"({error.strerror}): make it writable, or put the prepared model there."
-                )
-                raise StoreNotWritable(msg) from error
+                ) from error
             raise
 
     @contextmanager
@@ -216,11 +216,10 @@ class Store:
         fetched = with_retries(lambda: source.fetch(into, fetching), progress=lambda: files.total_size(into))
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
-            msg = (
+            raise DigestMismatch(
                 f"The files of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
                 "deleted: correct the digest or the revision."
             )
-            raise DigestMismatch(msg)
         planned = Manifest(
             uri=ref.address,
             requested=(ref.requested_revision,) if ref.requested_revision else (),

@@ -71,8 +71,9 @@ def precision_for(settings: Settings) -> PrecisionChoice:
     """Return the precision to prepare the model in, for the configured engine. Raises EngineMismatch."""
     engine, precision = settings.engine, settings.model_precision
     if engine == "cpu" and precision not in {"auto", "int8"}:
-        msg = f"MCQ_ENGINE=cpu computes in int8 only: MCQ_MODEL_PRECISION={precision} does not fit it."
-        raise EngineMismatch(msg)
+        raise EngineMismatch(
+            f"MCQ_ENGINE=cpu computes in int8 only: MCQ_MODEL_PRECISION={precision} does not fit it."
+        )
     if engine == "transformers" and precision == "int8":
         raise EngineMismatch(
             "MCQ_ENGINE=transformers can't compute in int8: MCQ_MODEL_PRECISION=int8 does not fit it."

@@ -226,15 +226,15 @@ async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngin
     except EngineFailed as error:
         if not error.server_message:
             raise
-        msg = f"{error} It says: {error.server_message}"
-        raise type(error)(msg) from None
+        raise type(error)(f"{error} It says: {error.server_message}") from None
 
 
 async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
     served = await client.models() if model is None else [model]
     if len(served) != 1:
-        msg = f"The engine at {client.name} serves {len(served)} models; name one with MCQ_OPENAI_MODEL."
-        raise EngineRefused(msg)
+        raise EngineRefused(
+            f"The engine at {client.name} serves {len(served)} models; name one with MCQ_OPENAI_MODEL."
+        )
     body = {"model": served[0], "prompt": "1, 2,", "max_tokens": 1, "temperature": 0}
     for top in TOP_COUNTS:
         try:

@@ -61,8 +61,7 @@ def _from_safetensors(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]
         config: Json = json.loads((into / "config.json").read_bytes())
         tensors = [tensor for path in fetched.weights for tensor in safetensors_file.read(path)]
     except (OSError, ValueError, KeyError) as error:
-        msg = f"The model's files can't be read ({error}): fetch it again."
-        raise ConversionFailed(msg) from error
+        raise ConversionFailed(f"The model's files can't be read ({error}): fetch it again.") from error
     _require_complete(fetched.directory, {tensor.name for tensor in tensors})
     if config.get("tie_word_embeddings"):
         tensors = [tensor for tensor in tensors if tensor.name != "lm_head.weight"]
@@ -74,5 +73,6 @@ def _require_complete(directory: Path, names: set[str]) -> None:
     for index in directory.glob("*.index.json"):
         listed: Json = json.loads(index.read_bytes())
         if missing := sorted(set(listed["weight_map"]) - names):
-            msg = f"The model's files lack {len(missing)} tensors, the first is {missing[0]}: fetch it again."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(
+                f"The model's files lack {len(missing)} tensors, the first is {missing[0]}: fetch it again."
+            )

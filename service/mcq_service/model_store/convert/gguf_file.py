@@ -47,31 +47,28 @@ class GGUFModel:
         try:
             self._reader = GGUFReader(path)
         except (ValueError, OSError, IndexError, KeyError) as error:
-            msg = f"{path.name} can't be read as GGUF ({error}): fetch it again."
-            raise ConversionFailed(msg) from error
+            raise ConversionFailed(f"{path.name} can't be read as GGUF ({error}): fetch it again.") from error
         if (architecture := self._value("general.architecture")) != "qwen2":
-            msg = f"{path.name} has the architecture {architecture}; only qwen2 is supported."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(
+                f"{path.name} has the architecture {architecture}; only qwen2 is supported."
+            )
 
     def _value(self, key: str) -> object:
         field = self._reader.get_field(key)
         if field is None:
-            msg = f"The GGUF file has no {key}: it is not a complete model."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(f"The GGUF file has no {key}: it is not a complete model.")
         return field.contents()
 
     def _number(self, key: str) -> float:
         value = self._value(f"qwen2.{key}")
         if not isinstance(value, int | float):
-            msg = f"The GGUF file's {key} is not a number: it is not a complete model."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(f"The GGUF file's {key} is not a number: it is not a complete model.")
         return value
 
     def _strings(self, key: str) -> list[str]:
         value = self._value(f"tokenizer.{key}")
         if not isinstance(value, list):
-            msg = f"The GGUF file's {key} is not a list: it is not a complete model."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(f"The GGUF file's {key} is not a list: it is not a complete model.")
         return [str(each) for each in value]
 
     def tensors(self) -> list[Tensor]:
@@ -113,8 +110,9 @@ class GGUFModel:
     def _token(self, kind: str) -> int:
         value = self._value(f"tokenizer.ggml.{kind}_token_id")
         if not isinstance(value, int):
-            msg = f"The GGUF file's {kind} token is not a number: it is not a complete model."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(
+                f"The GGUF file's {kind} token is not a number: it is not a complete model."
+            )
         return value
 
     def companions(self) -> dict[str, str]:
@@ -163,11 +161,10 @@ class GGUFModel:
             ("merges.txt", as_text, self._gguf.merges),
         ):
             if (digest := hashlib.sha256(data).hexdigest()) != expected:
-                msg = (
+                raise ConversionFailed(
                     f"The GGUF file's tokenizer gives a {name} with SHA-256 {digest}, not the model's own "
                     f"{expected}: these are not the weights of that model."
                 )
-                raise ConversionFailed(msg)
 
 
 def _hub_name(name: str) -> str | None:
@@ -177,8 +174,7 @@ def _hub_name(name: str) -> str | None:
         return None
     names = _TOP if match["layer"] is None else _BLOCK
     if match["part"] not in names:
-        msg = f"The GGUF file holds {name}, which the qwen2 architecture does not have."
-        raise ConversionFailed(msg)
+        raise ConversionFailed(f"The GGUF file holds {name}, which the qwen2 architecture does not have.")
     prefix = "" if match["layer"] is None else f"model.layers.{match['layer']}."
     return f"{prefix}{names[match['part']]}.{match['kind']}"
 

@@ -179,8 +179,7 @@ class _Packer:
 
     def _tensor(self, name: str) -> Tensor:
         if name not in self._tensors:
-            msg = f"The model's files lack {name}: fetch it again."
-            raise ConversionFailed(msg)
+            raise ConversionFailed(f"The model's files lack {name}: fetch it again.")
         return self._tensors[name]
 
 

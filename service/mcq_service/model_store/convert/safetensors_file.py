@@ -51,18 +51,16 @@ def read(path: Path) -> list[Tensor]:
     try:
         header = safetensors_header.read(path)
     except safetensors_header.HeaderDamaged as error:
-        msg = f"{error}: fetch it again."
-        raise ConversionFailed(msg) from error
+        raise ConversionFailed(f"{error}: fetch it again.") from error
     return [_tensor(path, name, entry) for name, entry in header.tensors.items()]
 
 
 def _tensor(path: Path, name: str, entry: safetensors_header.TensorEntry) -> Tensor:
     if entry.dtype not in _READABLE:
-        msg = (
+        raise ConversionFailed(
             f"{path.name} stores {name} as {entry.dtype}: name a repository with weights in float32, "
             "float16 or bfloat16."
         )
-        raise ConversionFailed(msg)
     return Tensor(name, entry.shape, partial(_pieces, path, entry.begin, entry.shape, entry.dtype))
 
 

@@ -94,12 +94,11 @@ class DirectorySource:
 
     def _required(self, file: FileInfo | None, name: str) -> FileInfo:
         if file is None:
-            msg = (
+            raise ModelNotFound(
                 f"{self._ref.address} has no {name}, or does not show it: name a directory that has "
                 f"{model_files.CONFIG}, the tokenizer's files and {model_files.WEIGHTS} or its shards with "
                 f"{model_files.INDEX}, or the file {self._gguf.file}."
             )
-            raise ModelNotFound(msg)
         return file
 
     def _revision(self) -> str:
@@ -118,8 +117,9 @@ class DirectorySource:
             self._append(file, partial, have, advance)
         if damage := _damage(partial, file):
             partial.unlink()
-            msg = f"{damage} at {self._ref.address}. The download was deleted: put an undamaged file there."
-            raise DigestMismatch(msg)
+            raise DigestMismatch(
+                f"{damage} at {self._ref.address}. The download was deleted: put an undamaged file there."
+            )
         partial.rename(path)
 
     def _append(self, file: FileInfo, partial: Path, have: int, advance: Callable[[int], None]) -> None:
@@ -135,11 +135,10 @@ class DirectorySource:
         path = into / self._gguf.file
         if _sha256(path, report) != self._gguf.sha256:
             path.unlink()
-            msg = (
+            raise DigestMismatch(
                 f"{path.name} of {self._ref.address} does not have the SHA-256 {self._gguf.sha256}. It was "
                 "deleted: put the original file there."
             )
-            raise DigestMismatch(msg)
         return Fetched(directory=into, weights=(path,), digest=self._gguf.digest, gguf=self._gguf)
 
 

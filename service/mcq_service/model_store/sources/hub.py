@@ -108,11 +108,10 @@ class HubSource:
             if file.name in needed or (shards and model_files.SHARD.fullmatch(file.name))
         ]
         if not any(_is_large(file.name) for file in selected):
-            msg = (
+            raise ModelNotFound(
                 f"{self._ref.name} at {self._ref.requested_revision} has no {model_files.WEIGHTS}: "
                 f"name a repository with weights as safetensors, or with {self._gguf.file}."
             )
-            raise ModelNotFound(msg)
         return sorted(selected, key=lambda file: _is_large(file.name))
 
     def _info(self) -> ModelInfo:
@@ -122,11 +121,10 @@ class HubSource:
                 repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
             )
         except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
-            msg = (
+            raise ModelNotFound(
                 f"The hub has no {repository} at revision {revision}, or does not show it without a token: "
                 "check the URI and the revision; for a private or gated model set HF_TOKEN."
-            )
-            raise ModelNotFound(msg) from error
+            ) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
             raise _source_error(error) from error
 
@@ -136,17 +134,15 @@ class HubSource:
             return
         digest = model_files.digest(sums)
         if self._ref.digest not in {None, digest}:
-            msg = (
+            raise DigestMismatch(
                 f"The files of {self._ref.name} at {self._commit} have the digest {digest}, "
                 f"not {self._ref.digest}: correct the digest or the revision."
             )
-            raise DigestMismatch(msg)
         if self._quantised and digest != self._gguf.digest:
-            msg = (
+            raise DigestMismatch(
                 f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {digest}, but only "
                 f"{self._gguf.digest} is supported: name the revision that has it."
             )
-            raise DigestMismatch(msg)
 
     def _fetch(self, file: _File, into: Path, advance: Callable[[int], None]) -> None:
         path, partial = into / file.name, into / f"{file.name}.partial"
@@ -159,11 +155,10 @@ class HubSource:
             raise _source_error(error) from error
         if not _is_whole(partial, file):
             partial.unlink()
-            msg = (
+            raise DigestMismatch(
                 f"{file.name} of {self._ref.name} does not have the size and checksum that the hub "
                 "states. It was deleted: try again."
             )
-            raise DigestMismatch(msg)
         partial.rename(path)
 
     def _download(self, file: _File, partial: Path, advance: Callable[[int], None]) -> None:
