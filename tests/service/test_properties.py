@@ -17,8 +17,8 @@ from mcq_service.api.mcq.question_schemas import Mode, Question
 from mcq_service.engine import Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import CHATML, Form, render
-from mcq_service.yaml_output import Line, Parsed, document, parse
-from mcq_service.yaml_output.document import quoted
+from mcq_service.yaml_output import Line, document, parse
+from mcq_service.yaml_output.document import Parsed, quoted
 from mcq_service.yaml_output.line import MAX_LINE_CHARACTERS
 
 bounded = examples(50)

@@ -9,7 +9,7 @@ from mcq_service.engine.errors import (
     TooManyChoices,
 )
 from mcq_service.engine.json_grammar import JSONGrammar, JSONGrammars
-from mcq_service.engine.local_engine import BatchItem, Engine, Logits, Output, Sequence
+from mcq_service.engine.local_engine import BatchItem, Engine, Logits, Output
 from mcq_service.engine.text_engine import (
     EncodedPrompt,
     Share,
@@ -34,7 +34,6 @@ __all__ = [
     "Logits",
     "Output",
     "PromptTooLong",
-    "Sequence",
     "Share",
     "SharedPrompts",
     "SharedTexts",

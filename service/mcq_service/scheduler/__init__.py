@@ -8,7 +8,7 @@ from mcq_service.scheduler.request_parts import RequestPart
 from mcq_service.scheduler.sampler import Sampler, ScoredToken
 from mcq_service.scheduler.scheduler import Scheduler
 from mcq_service.scheduler.slot import Slot
-from mcq_service.scheduler.tasks import ScoreTask, Task
+from mcq_service.scheduler.tasks import Task
 
 __all__ = [
     "Admission",
@@ -22,7 +22,6 @@ __all__ = [
     "Sampler",
     "Scheduler",
     "SchedulerError",
-    "ScoreTask",
     "ScoredToken",
     "Slot",
     "Task",

@@ -13,7 +13,7 @@ line that `document` did not quote. The request then ends with 500, and `mcq_req
 `internal-error`.
 """
 
-from mcq_service.yaml_output.document import REASONING_KEY, Parsed, UnparsableOutput, document, parse
+from mcq_service.yaml_output.document import REASONING_KEY, document, parse
 from mcq_service.yaml_output.line import Line
 
-__all__ = ["REASONING_KEY", "Line", "Parsed", "UnparsableOutput", "document", "parse"]
+__all__ = ["REASONING_KEY", "Line", "document", "parse"]

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from tests.service.model_store import tiny
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from mcq_service.model_store import ConversionFailed
 from mcq_service.model_store.convert import convert, safetensors_file
+from mcq_service.model_store.errors import ConversionFailed
 from mcq_service.model_store.precision import Precision
 from mcq_service.model_store.sources import Fetched
 

@@ -15,18 +15,14 @@ from tests.service.model_store import tiny
 from tests.service.model_store.object_server import ObjectServer, serving
 from tests.support.s3_server import KEYS, only_variables, s3_server
 
-from mcq_service.model_store import (
+from mcq_service.model_store import BadReference, ModelRef, PreparedModel, Store, retry
+from mcq_service.model_store.errors import (
     AccessDenied,
-    BadReference,
     DigestMismatch,
     ModelNotFound,
-    ModelRef,
     NotEnoughSpace,
-    PreparedModel,
     SourceChanged,
     SourceUnreachable,
-    Store,
-    retry,
 )
 from mcq_service.model_store.sources import object_store
 from mcq_service.model_store.sources.directory import DirectorySource

@@ -8,8 +8,13 @@ from hack.weights.packages import Packages, pip_command
 from tests.service.model_store import tiny
 from tests.service.model_store.hub_server import COMMIT, HubServer, serving
 
-from mcq_service.model_store import DigestMismatch, ModelNotFound, ModelRef, SourceUnreachable, Store, store
-from mcq_service.model_store.errors import UnsupportedArchitecture
+from mcq_service.model_store import ModelRef, Store, store
+from mcq_service.model_store.errors import (
+    DigestMismatch,
+    ModelNotFound,
+    SourceUnreachable,
+    UnsupportedArchitecture,
+)
 from mcq_service.model_store.precision import best_float
 from mcq_service.model_store.sources.hub import HubSource
 

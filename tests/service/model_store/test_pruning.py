@@ -14,7 +14,8 @@ from pydantic import ByteSize
 from tests.service.fakes import Replica
 from tests.service.model_store import tiny
 
-from mcq_service.model_store import ModelRef, NotEnoughSpace, PreparedModel, Store, files, leases
+from mcq_service.model_store import ModelRef, PreparedModel, Store, files, leases
+from mcq_service.model_store.errors import NotEnoughSpace
 from mcq_service.runtime.loading import load
 from mcq_service.runtime.settings import Settings
 

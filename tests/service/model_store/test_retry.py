@@ -10,17 +10,13 @@ from tests.service.model_store.hub_server import HubServer
 from tests.service.model_store.hub_server import serving as serving_hub
 from tests.service.model_store.object_server import ObjectServer, serving
 
-from mcq_service.model_store import (
+from mcq_service.model_store import ModelRef, PreparedModel, Stage, Store, retry
+from mcq_service.model_store.errors import (
     AccessDenied,
     DigestMismatch,
     ModelNotFound,
-    ModelRef,
-    PreparedModel,
     SourceError,
     SourceUnreachable,
-    Stage,
-    Store,
-    retry,
 )
 from mcq_service.model_store.sources.hub import HubSource
 

@@ -15,16 +15,9 @@ from pathlib import Path
 import pytest
 from tests.service.model_store import tiny
 
-from mcq_service.model_store import (
-    DigestMismatch,
-    ModelRef,
-    NotEnoughSpace,
-    SourceUnreachable,
-    Stage,
-    Store,
-    StoreNotWritable,
-)
+from mcq_service.model_store import ModelRef, Stage, Store
 from mcq_service.model_store.catalogue import DEFAULT_REVISION, DEFAULT_URI
+from mcq_service.model_store.errors import DigestMismatch, NotEnoughSpace, SourceUnreachable, StoreNotWritable
 
 REF = ModelRef(DEFAULT_URI)
 

@@ -14,8 +14,9 @@ from mcq_service.engine import Logits, PromptTooLong, Share, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
 from mcq_service.runtime.task_group import gather
-from mcq_service.scheduler import LocalText, LocalTextEngine, Scheduler, ScoreTask
+from mcq_service.scheduler import LocalText, LocalTextEngine, Scheduler
 from mcq_service.scheduler.step_budget import STEP_TOKENS
+from mcq_service.scheduler.tasks import ScoreTask
 from mcq_service.yaml_output import Line
 
 

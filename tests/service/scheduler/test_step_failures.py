@@ -16,7 +16,8 @@ from tests.service.tiny_int8 import CONTEXT, VOCABULARY, write_tiny_int8
 from mcq_service.engine import BatchItem, Logits, Output
 from mcq_service.engine.int8 import native
 from mcq_service.engine.int8.int8_engine import Int8Engine
-from mcq_service.scheduler import LocalText, LocalTextEngine, Sampler, Scheduler, ScoreTask
+from mcq_service.scheduler import LocalText, LocalTextEngine, Sampler, Scheduler
+from mcq_service.scheduler.tasks import ScoreTask
 
 BAD = 60
 TEXTS = 13

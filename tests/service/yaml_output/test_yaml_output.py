@@ -5,7 +5,8 @@ from string import ascii_uppercase
 
 import pytest
 
-from mcq_service.yaml_output import Line, Parsed, UnparsableOutput, document, parse
+from mcq_service.yaml_output import Line, document, parse
+from mcq_service.yaml_output.document import Parsed, UnparsableOutput
 
 ALPHABET = [
     *'abc XYZ 012 :-#&*!|>%@`{}[],?',

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mcq_service.model_store.reference import ModelRef
 from mcq_service.model_store.sources.directory import DirectorySource
 from mcq_service.model_store.sources.hub import HubSource
-from mcq_service.model_store.sources.source import Fetched, Offer, Report, Source
+from mcq_service.model_store.sources.source import Fetched, Offer, Source
 
-__all__ = ["Fetched", "Offer", "Report", "Source", "sources_for"]
+__all__ = ["Fetched", "Offer", "Source", "sources_for"]
 
 
 def sources_for(ref: ModelRef) -> Sequence[Source]:
