@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
-from threading import Lock
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,13 +55,11 @@ class JSONGrammar:
 
 
 class JSONGrammars:
-    """Compiles schemas for one tokenizer. Thread-safe."""
+    """Compiles schemas for one tokenizer. Threads may share it: at worst two of them compile the same."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Prepare nothing yet: analysing a vocabulary takes about a second."""
         self._tokenizer = tokenizer
-        self._analysed: LLTokenizer | None = None
-        self._lock = Lock()
         # Clients send one schema again and again.
         self._compiled = lru_cache(maxsize=_KEPT_SCHEMAS)(self._compile)
 
@@ -75,19 +72,17 @@ class JSONGrammars:
             grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_WHITE_SPACE)
         except ValueError as error:
             raise BadSchema(str(error)) from error
-        matcher = LLMatcher(self._vocabulary(), grammar, log_level=0)
+        matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
         _check(matcher)
         return JSONGrammar(matcher, vocabulary=self._tokenizer.vocabulary)
 
+    @cached_property
     def _vocabulary(self) -> LLTokenizer:
-        with self._lock:
-            if self._analysed is None:
-                self._analysed = LLTokenizer(
-                    self._tokenizer.definition,
-                    n_vocab=self._tokenizer.vocabulary,
-                    eos_token=sorted(self._tokenizer.stop_ids),
-                )
-            return self._analysed
+        return LLTokenizer(
+            self._tokenizer.definition,
+            n_vocab=self._tokenizer.vocabulary,
+            eos_token=sorted(self._tokenizer.stop_ids),
+        )
 
 
 def _check(matcher: LLMatcher) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Sequence as Items
 
     import numpy as np
@@ -60,6 +61,16 @@ class Output:
     scores: Items[float] = ()
     token: int | None = None
     logits: NDArray[np.float32] | None = None
+
+
+def longest_prefix(prefixes: Iterable[tuple[list[int], S]], tokens: Items[int]) -> S | None:
+    """Return the longest cached prefix of `tokens` that is shorter than they are; None without one."""
+    matching = [
+        each
+        for prefix, each in prefixes
+        if each.length < len(tokens) and list(tokens[: each.length]) == prefix
+    ]
+    return max(matching, key=lambda each: each.length, default=None)
 
 
 class Engine(Protocol[S]):

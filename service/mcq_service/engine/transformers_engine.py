@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging
 
-from mcq_service.engine.local_engine import BatchItem, Logits, Output
+from mcq_service.engine.local_engine import BatchItem, Logits, Output, longest_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +57,7 @@ class TransformersEngine:
 
     def open(self, tokens: Items[int], *, room: int) -> TransformersSequence:
         """See Engine."""
-        matching = [
-            each
-            for prefix, each in self._prefixes
-            if each.length < len(tokens) and tokens[: each.length] == prefix
-        ]
-        longest = max(matching, key=lambda each: each.length, default=None)
+        longest = longest_prefix(self._prefixes, tokens)
         return self._empty() if longest is None else self.fork(longest, room=room)
 
     def fork(self, sequence: TransformersSequence, *, room: int) -> TransformersSequence:

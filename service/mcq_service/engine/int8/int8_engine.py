@@ -14,7 +14,7 @@ import numpy as np
 
 from mcq_service.engine.errors import Int8Unavailable
 from mcq_service.engine.int8 import native
-from mcq_service.engine.local_engine import BatchItem, Logits, Output
+from mcq_service.engine.local_engine import BatchItem, Logits, Output, longest_prefix
 from mcq_service.model_store import int8_layout
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ class Int8Engine:
 
     def open(self, tokens: Items[int], *, room: int) -> Int8Sequence:
         """See Engine."""
-        matching = [
-            each
-            for prefix, each in self._prefixes
-            if each.length < len(tokens) and list(tokens[: each.length]) == prefix
-        ]
-        longest = max(matching, key=lambda each: each.length, default=None)
+        longest = longest_prefix(self._prefixes, tokens)
         return self._open(longest, len(tokens) + room - (longest.length if longest else 0))
 
     def fork(self, sequence: Int8Sequence, *, room: int) -> Int8Sequence:

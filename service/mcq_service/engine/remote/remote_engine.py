@@ -106,11 +106,7 @@ class RemoteTextEngine:
         self._client = client
         self._top = top
         self.model = model
-
-    @property
-    def name(self) -> str:
-        """The kind of engine and its address."""
-        return f"openai ({self._client.name})"
+        self.name = f"openai ({client.name})"
 
     async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
@@ -154,11 +150,7 @@ class RemotePrompt:
 
     text: RemoteText
     size: int
-
-    @property
-    def opening_size(self) -> int:
-        """See EncodedPrompt. The other server keeps it."""
-        return 0
+    opening_size = 0  # the other server keeps it
 
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteText]:
@@ -172,11 +164,7 @@ class RemoteSharedPrompts:
 
     texts: Sequence[RemoteText]
     size: int
-
-    @property
-    def opening_size(self) -> int:
-        """See EncodedPrompt. The other server keeps it."""
-        return 0
+    opening_size = 0  # the other server keeps it
 
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteSharedTexts]:
