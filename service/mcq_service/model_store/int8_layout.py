@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mcq_service.model_store import safetensors_header
 from mcq_service.model_store.errors import ModelDamaged, UnsupportedArchitecture
@@ -139,8 +139,7 @@ class Shape:
         )
 
 
-@dataclass(frozen=True)
-class PackedTensor:
+class PackedTensor(NamedTuple):
     """A tensor of the file: its safetensors type and its shape."""
 
     dtype: str
@@ -189,7 +188,7 @@ def offsets(data: memoryview, shape: Shape, path: Path) -> dict[str, int]:
         entry = header.tensors.get(name)
         if entry is None:
             raise damaged(path, f"{path.name} lacks {name}")
-        if (entry.dtype, entry.shape) != (expected.dtype, expected.shape):
+        if (entry.dtype, entry.shape) != expected:
             raise damaged(
                 path,
                 f"{path.name} has {name} as {entry.dtype} {list(entry.shape)}, but by the model's config it is "

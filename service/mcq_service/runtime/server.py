@@ -60,7 +60,8 @@ async def serve(settings: Settings) -> int:
         code = _exit_code(loading, lifecycle) if loading.done() else 0
         if code == 0:
             await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await _drain(lifecycle, settings)
+            if not await lifecycle.drain(seconds=settings.drain_seconds):
+                _log.warning("not all questions were finished within %s s", settings.drain_seconds)
     finally:
         loading.cancel()
         stopping.cancel()
@@ -106,7 +107,8 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     """
     try:
         if host != "::":
-            return [socket.create_server((host, port), family=_family(host))]
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return [socket.create_server((host, port), family=family)]
         listeners = []
         if _has_ipv6():
             listeners.append(socket.create_server((host, port), family=socket.AF_INET6))
@@ -117,10 +119,6 @@ def _listen(host: str, port: int) -> list[socket.socket]:
         raise OSError(error.errno, f"Can't listen on {shown}:{port}: {error.strerror}") from error
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
 def _has_ipv6() -> bool:
     """Return whether the kernel has IPv6; Python's flag is only about its build."""
     try:
@@ -128,11 +126,6 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
-    if not await lifecycle.drain(seconds=settings.drain_seconds):
-        _log.warning("not all questions were finished within %s s", settings.drain_seconds)
 
 
 def _exit_code(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:

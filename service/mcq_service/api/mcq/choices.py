@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import ascii_uppercase
-from typing import Annotated, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mcq_service.api.schema_rules import not_blank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_QUESTION_CHARACTERS = 20_000
 MAX_CHOICE_CHARACTERS = 4_000
@@ -53,6 +56,12 @@ class Option(NamedTuple):
         lines = [line.rstrip() for line in self.text.splitlines()]
         written = [index for index, line in enumerate(lines) if line]
         return lines[written[0] : written[-1] + 1]
+
+
+def label_list(texts: Sequence[str]) -> list[Option]:
+    """Label the choices of a list with letters, or with numbers if there are more than 26."""
+    labels = ascii_uppercase if len(texts) <= len(ascii_uppercase) else map(str, range(1, len(texts) + 1))
+    return [Option(label, text) for label, text in zip(labels, texts, strict=False)]
 
 
 _Choices = Annotated[
@@ -95,9 +104,7 @@ class Offered(BaseModel):
         """
         if isinstance(self.choices, dict):
             return [Option(label, text) for label, text in self.choices.items()]
-        numbers = [str(number) for number in range(1, len(self.choices) + 1)]
-        labels = ascii_uppercase if len(self.choices) <= len(ascii_uppercase) else numbers
-        return [Option(label, text) for label, text in zip(labels, self.choices, strict=False)]
+        return label_list(self.choices)
 
     @property
     def characters(self) -> int:

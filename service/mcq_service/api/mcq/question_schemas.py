@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mcq_service.api.mcq.choices import MAX_CHOICES, Label, LetteredChoices, Offered, Option
+from mcq_service.api.mcq.choices import MAX_CHOICES, Label, LetteredChoices, Offered, Option, label_list
 from mcq_service.api.schema_rules import not_blank
 
 MAX_CONTEXT_CHARACTERS = 200_000
@@ -203,9 +203,7 @@ class Question(Preamble, Offered):
         if isinstance(self.choices, dict):
             free = next(letter for letter in ascii_uppercase if letter not in self.choices)
             return [*self.options, Option(free, NONE_OF_THESE)]
-        texts = [*self.choices, NONE_OF_THESE]
-        labels = ascii_uppercase if len(texts) <= len(ascii_uppercase) else map(str, range(1, len(texts) + 1))
-        return [Option(label, text) for label, text in zip(labels, texts, strict=False)]
+        return label_list([*self.choices, NONE_OF_THESE])
 
 
 class AnswerRequest(Question):

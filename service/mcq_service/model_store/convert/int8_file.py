@@ -49,8 +49,7 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
     packed_tensors = layout(shape)
     packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, packed_tensors, advance)
     parts = list(_parts(packer))
-    stored = {part.name: packed_tensors[part.name] for part in parts}
-    header = {name: (tensor.dtype, tensor.shape) for name, tensor in stored.items()}
+    header = {part.name: packed_tensors[part.name] for part in parts}
     with path.open("wb") as file:
         file.write(safetensors_header.encode(header, {"format": FORMAT}))
         for part in parts:
