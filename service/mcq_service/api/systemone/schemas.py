@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,7 +36,14 @@ def plain_text(content: Content | None) -> str:
 
 
 class _Question(LenientModel):
+    default_text: ClassVar[str] = ""
+
     instructions: Content | None = None
+
+    @property
+    def text(self) -> str:
+        """The question as the model reads it."""
+        return plain_text(self.instructions).strip() or self.default_text
 
 
 class NoulCriteria(LenientModel):
@@ -75,13 +82,10 @@ class NoulQuestion(_Question):
 class ChoiceQuestion(_Question):
     """A choice among named options."""
 
+    default_text = "Which choice fits?"
+
     type: Literal["choice"]
     criteria: dict[_GivenName, Content | None] = Field(min_length=1, max_length=MAX_CHOICES)
-
-    @property
-    def text(self) -> str:
-        """The question as the model reads it."""
-        return plain_text(self.instructions).strip() or "Which choice fits?"
 
     @property
     def options(self) -> list[str]:
@@ -92,13 +96,10 @@ class ChoiceQuestion(_Question):
 class ScoreQuestion(_Question):
     """A rating on ordered levels; the first is 0."""
 
+    default_text = "Which level fits?"
+
     type: Literal["score"]
     criteria: list[Content] = Field(min_length=1, max_length=MAX_CHOICES)
-
-    @property
-    def text(self) -> str:
-        """The question as the model reads it."""
-        return plain_text(self.instructions).strip() or "Which level fits?"
 
     @property
     def options(self) -> list[str]:
@@ -114,11 +115,6 @@ class BoxQuestion(_Question):
     @model_validator(mode="after")
     def _refuse(self) -> Self:
         raise PydanticCustomError("image", "asks about an image: this service's model reads text only")
-
-    @property
-    def text(self) -> str:
-        """The question as the model reads it."""
-        raise AssertionError("it is refused")
 
     @property
     def options(self) -> list[str]:
