@@ -68,7 +68,7 @@ def write_calibration(calibration: StoredCalibration, path: Path) -> None:
 
 def _read_for(path: Path, prepared: PreparedModel, forms: Forms) -> StoredCalibration:
     stored = _read(path)
-    if not _belongs_to(stored, prepared):
+    if stored.model_digest != prepared.digest:
         raise CalibrationUnusable(
             f"{path} was fitted for {stored.model_uri} ({stored.model_digest}); this is {prepared.uri} "
             f"({prepared.digest}). {_RUN_AGAIN}"
@@ -107,9 +107,5 @@ def _shipped_for(model: PreparedModel, forms: Forms) -> Iterator[StoredCalibrati
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if path.name.endswith(".json") and _belongs_to(stored := _read(path), model):
+        if path.name.endswith(".json") and (stored := _read(path)).model_digest == model.digest:
             yield _checked(stored, path, forms)
-
-
-def _belongs_to(stored: StoredCalibration, model: PreparedModel) -> bool:
-    return stored.model_digest == model.digest

@@ -25,7 +25,7 @@ from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mcq_service.api.mcq.question_schemas import Debias
     from mcq_service.engine import SharedTexts, TextEngine, Tokens
@@ -58,9 +58,8 @@ class TypedQuestions:
     def __init__(
         self, texts: TextEngine, admission: Admission, *, model: str, debias: Debias, calibration: Calibration,
         metrics: Metrics, tracing: Tracing, forms: Forms = CHATML,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Answer on `texts`. `model` is the name in responses; `clock` is in seconds."""
+        """Answer on `texts`. `model` is the name in responses."""
         self._texts = texts
         self._admission = admission
         self.model = model
@@ -69,14 +68,13 @@ class TypedQuestions:
         self._form = forms.answer_form(calibration.prompt_digest)
         self._metrics = metrics
         self._tracing = tracing
-        self._clock = clock
 
     async def answer(self, state: str, questions: Sequence[TypedQuestion]) -> TypedAnswers:
         """Answer all questions.
 
         Raises RequestTooLarge, PromptTooLong, TooManyChoices, EngineFailed or SchedulerError.
         """
-        started = self._clock()
+        started = time.monotonic()
         async with self._admission.deadline():
             # In a thread: there may be 100,000 options.
             asked, prompts = await asyncio.to_thread(self._prompts, state, questions)
@@ -92,7 +90,7 @@ class TypedQuestions:
                         probabilities = await gather(
                             shared_probabilities(texts, each, calibration=self._calibration) for each in asked
                         )
-        usage, seconds = _usage(texts), self._clock() - started
+        usage, seconds = _usage(texts), time.monotonic() - started
         self._metrics.completed(
             mode=MODE,
             operation=TEXT_COMPLETION,

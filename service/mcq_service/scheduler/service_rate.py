@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _MEASURED_REQUESTS = 32
 _MAX_RETRY_SECONDS = 60
+_ASSUMED_SECONDS = 1.0  # of one request, for Retry-After before the first measured request
 
 
 class ServiceRate:
@@ -20,10 +21,9 @@ class ServiceRate:
     While no request waits, the time between two of them shows how often clients ask, not how fast the replica is.
     """
 
-    def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
-        """Assume `initial` seconds for Retry-After before the first measured request."""
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Start without a measured request; `clock` is in seconds."""
         self._clock = clock
-        self._initial = initial
         self._measured: deque[float] = deque(maxlen=_MEASURED_REQUESTS)
         self._since: float | None = None
 
@@ -40,5 +40,5 @@ class ServiceRate:
 
     def retry_after(self, waiting: int) -> int:
         """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
-        seconds = self.wait_seconds(waiting) or self._initial * waiting
+        seconds = self.wait_seconds(waiting) or _ASSUMED_SECONDS * waiting
         return min(_MAX_RETRY_SECONDS, max(1, math.ceil(seconds / 2)))

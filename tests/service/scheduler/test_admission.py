@@ -211,7 +211,7 @@ async def test_an_idle_replica_takes_a_request_however_slow_it_is() -> None:
 
 def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
     """It is a whole number of seconds."""
-    rate = ServiceRate(Clock(), initial=1)
+    rate = ServiceRate(Clock())
     assert [rate.retry_after(waiting) for waiting in (0, 8, 1000)] == [1, 4, 60]
 
 
