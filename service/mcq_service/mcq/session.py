@@ -37,8 +37,8 @@ _FORCED_TOKENS = 16  # more than ` B\nreasoning: "` takes
 class AnswerOptions:
     """How to answer a question: its own options, or the service's defaults.
 
-    `escalates` says whether another solver can be asked instead of abstaining, and
-    `again` that the question was admitted before.
+    `escalates` says whether another solver can be asked instead of abstaining, and `again` that the question was
+    admitted before.
     """
 
     mode: Mode

@@ -43,11 +43,6 @@ class InvalidKeys(Exception):
     """No key can be used; the message says where and why, and never contains a key."""
 
 
-class _Entry(NamedTuple):
-    name: str
-    digest: bytes
-
-
 class _Pair(NamedTuple):
     """A name and a key as written, and their place in the file."""
 
@@ -58,7 +53,8 @@ class _Pair(NamedTuple):
 
 _Line: TypeAlias = _Pair | str
 """A pair, or a description of the error in its place."""
-_Entries: TypeAlias = tuple[_Entry, ...]
+_Entries: TypeAlias = dict[bytes, str]
+"""The names of the usable keys, by digest."""
 _Faults: TypeAlias = tuple[str, ...]
 
 
@@ -93,16 +89,16 @@ class ApiKeys:
     def names(self) -> list[str]:
         """The keys' names, sorted."""
         self._refresh()
-        return sorted(entry.name for entry in self._entries)
+        return sorted(self._entries.values())
 
     def name_of(self, key: str) -> str | None:
         """Return the name of a key, None if it is unknown. Takes the same time either way."""
         self._refresh()
         digest = _digest(key)
         name: str | None = None
-        for entry in self._entries:
-            if hmac.compare_digest(entry.digest, digest):
-                name = entry.name
+        for known, its_name in self._entries.items():
+            if hmac.compare_digest(known, digest):
+                name = its_name
         return name
 
     def _refresh(self) -> None:
@@ -112,9 +108,9 @@ class ApiKeys:
         self._checked_at = now
         if _stamp(self._path) == self._stamp:
             return
-        before = {entry.name for entry in self._entries}
+        before = set(self._entries.values())
         self._stamp, self._entries, self._faults = _read_consistently(self._path)
-        if gone := sorted(before - {entry.name for entry in self._entries}):
+        if gone := sorted(before - set(self._entries.values())):
             _log.warning("API keys that are no longer accepted: %s", ", ".join(gone))
         self._log()
 
@@ -124,7 +120,7 @@ class ApiKeys:
             _log.error("an API key can't be used: %s", fault)
         if (rest := len(self._faults) - _FAULTS_LOGGED) > 0:
             _log.error("%d more API keys can't be used", rest)
-        _log.info("API keys: %s", ", ".join(sorted(entry.name for entry in self._entries)) or "none")
+        _log.info("API keys: %s", ", ".join(sorted(self._entries.values())) or "none")
 
 
 def _digest(key: str) -> bytes:
@@ -165,7 +161,7 @@ def _read(path: Path) -> tuple[_Entries, _Faults]:
     try:
         return _checked(list(_of_directory(path) if path.is_dir() else _of_file(path)))
     except OSError as error:
-        return (), (f"{path}: {error.strerror}.",)
+        return {}, (f"{path}: {error.strerror}.",)
 
 
 def _checked(lines: Iterable[_Line]) -> tuple[_Entries, _Faults]:
@@ -194,14 +190,14 @@ def _checked(lines: Iterable[_Line]) -> tuple[_Entries, _Faults]:
     faults += [
         f"{pairs[1].where}: there are two keys with the name {name}." for name, pairs in duplicates.items()
     ]
-    entries = []
+    entries: _Entries = {}
     for digest, pairs in by_key.items():
         names = {pair.name for pair in pairs}
         if len(names) > 1:
             faults.append(f"{pairs[1].where}: {' and '.join(sorted(names))} have the same key.")
         elif names.isdisjoint(duplicates):
-            entries.append(_Entry(pairs[0].name, digest))
-    return tuple(entries), tuple(faults)
+            entries[digest] = pairs[0].name
+    return entries, tuple(faults)
 
 
 def _of_directory(directory: Path) -> Iterator[_Line]:
