@@ -9,7 +9,7 @@ OWN = ("get", "list", "watch", "create", "patch", "delete")
 READ = ("get", "list", "watch")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kind:
     """One kind of namespaced object.
 
@@ -52,85 +52,48 @@ class Kind:
         return ObjectRef(api_version=self.api_version, kind=self.kind, name=name)
 
 
-SOLVER = Kind(
-    api_version=API_VERSION,
-    kind=SOLVER_KIND,
-    plural=SOLVERS,
-    # The operator creates the candidate of a gate.
-    verbs=OWN,
-    # finalizers: blockOwnerDeletion needs it if OwnerReferencesPermissionEnforcement is on.
-    subresources=(("status", ("patch",)), ("finalizers", ("update",))),
-)
-EXAM = Kind(
-    api_version=API_VERSION,
-    kind=EXAM_KIND,
-    plural=EXAMS,
-    verbs=OWN,
-    subresources=(("status", ("patch",)), ("finalizers", ("update",))),
-)
-POLICY = Kind(api_version=API_VERSION, kind="MCQPolicy", plural="mcqpolicies", verbs=())
+STATUS_AND_FINALIZERS = (("status", ("patch",)), ("finalizers", ("update",)))
+"""Subresources of our kinds. blockOwnerDeletion needs finalizers if OwnerReferencesPermissionEnforcement is on."""
+
+# OWN, because the operator creates the candidate of a gate and its exam.
+SOLVER = Kind(API_VERSION, SOLVER_KIND, SOLVERS, OWN, STATUS_AND_FINALIZERS)
+EXAM = Kind(API_VERSION, EXAM_KIND, EXAMS, OWN, STATUS_AND_FINALIZERS)
+POLICY = Kind(API_VERSION, "MCQPolicy", "mcqpolicies", ())
 """Cluster-wide; only the API server reads it."""
 
 RECONCILED = (SOLVER, EXAM)
 """The operator's own kinds."""
 
-POD = Kind(api_version="v1", kind="Pod", plural="pods", verbs=READ)
-REPLICA_SET = Kind(api_version="apps/v1", kind="ReplicaSet", plural="replicasets", verbs=("get", "list"))
-CONFIG_MAP = Kind(api_version="v1", kind="ConfigMap", plural="configmaps", verbs=OWN)
-SERVICE_ACCOUNT = Kind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts", verbs=OWN)
-CLAIM = Kind(api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims", verbs=OWN)
-SERVICE = Kind(api_version="v1", kind="Service", plural="services", verbs=OWN)
-DEPLOYMENT = Kind(api_version="apps/v1", kind="Deployment", plural="deployments", verbs=OWN)
-INGRESS = Kind(api_version="networking.k8s.io/v1", kind="Ingress", plural="ingresses", verbs=OWN)
-JOB = Kind(api_version="batch/v1", kind="Job", plural="jobs", verbs=OWN)
-CRON_JOB = Kind(api_version="batch/v1", kind="CronJob", plural="cronjobs", verbs=OWN)
-ROLE = Kind(api_version="rbac.authorization.k8s.io/v1", kind="Role", plural="roles", verbs=OWN)
-ROLE_BINDING = Kind(
-    api_version="rbac.authorization.k8s.io/v1", kind="RoleBinding", plural="rolebindings", verbs=OWN
-)
-DISRUPTION_BUDGET = Kind(
-    api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets", verbs=OWN
-)
-AUTOSCALER = Kind(
-    api_version="autoscaling/v2",
-    kind="HorizontalPodAutoscaler",
-    plural="horizontalpodautoscalers",
-    verbs=OWN,
-)
-NETWORK_POLICY = Kind(
-    api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies", verbs=OWN
-)
-SCALED_OBJECT = Kind(
-    api_version="keda.sh/v1alpha1", kind="ScaledObject", plural="scaledobjects", verbs=OWN, provider="KEDA"
-)
+POD = Kind("v1", "Pod", "pods", READ)
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets", ("get", "list"))
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", OWN)
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", OWN)
+CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OWN)
+SERVICE = Kind("v1", "Service", "services", OWN)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", OWN)
+INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses", OWN)
+JOB = Kind("batch/v1", "Job", "jobs", OWN)
+CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs", OWN)
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", OWN)
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", OWN)
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", OWN)
+AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", OWN)
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", OWN)
+SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", OWN, provider="KEDA")
 HTTP_ROUTE = Kind(
-    api_version="gateway.networking.k8s.io/v1",
-    kind="HTTPRoute",
-    plural="httproutes",
-    verbs=OWN,
-    provider="the Gateway API's CRDs",
+    "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", OWN, provider="the Gateway API's CRDs"
 )
 SERVICE_MONITOR = Kind(
-    api_version="monitoring.coreos.com/v1",
-    kind="ServiceMonitor",
-    plural="servicemonitors",
-    verbs=OWN,
-    provider="prometheus-operator",
+    "monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", OWN, provider="prometheus-operator"
 )
 PROMETHEUS_RULE = Kind(
-    api_version="monitoring.coreos.com/v1",
-    kind="PrometheusRule",
-    plural="prometheusrules",
-    verbs=OWN,
-    provider="prometheus-operator",
+    "monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", OWN, provider="prometheus-operator"
 )
 
-EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create", "list"))
+EVENT = Kind("events.k8s.io/v1", "Event", "events", ("create", "list"))
 """Emitted about a resource, which does not own it; read to learn why a Pod can't start."""
 
-LEASE = Kind(
-    api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")
-)
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", ("get", "create", "update"))
 """For leader election, in the operator's own namespace; no resource owns it."""
 
 SOLVER_CHILDREN = (
