@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from .base import GROUP, Model, PassThrough, rule, rules
 
@@ -85,26 +85,24 @@ def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
     return Field(max_length=64, json_schema_extra=rules(rule(f"self.all(key, !({taken}))", message)))
 
 
-def _item(key: str, owned: tuple[str, ...], message: str, **more: Any) -> WithJsonSchema:
-    """Return an object that is passed to Kubernetes unchanged. Its key's CEL rule quotes the refused value."""
-    named = f"self + ': {message}'"
-    field = {**_TEXT, **rules(rule(f"!(self in {_cel(owned)})", message, computed=named))}
-    return WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {key: field, **more},
-            "required": [key, *more],
-            "x-kubernetes-preserve-unknown-fields": True,
-        }
-    )
+def _objects(key: str, owned: tuple[str, ...], message: str, **more: Any) -> Any:
+    """Return a list of objects that are passed to Kubernetes unchanged, with `key` as their identity.
 
-
-def _by(key: str) -> Any:
-    """Return a list with `key` as the identity of its items."""
-    return Field(
-        max_length=32,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]},
-    )
+    The key's CEL rule refuses the `owned` values, and quotes the refused one.
+    """
+    refused = rule(f"!(self in {_cel(owned)})", message, computed=f"self + ': {message}'")
+    item = {
+        "type": "object",
+        "properties": {key: {**_TEXT, **rules(refused)}, **more},
+        "required": [key, *more],
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    schema: dict[str, Any] = {
+        "items": item,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": [key],
+    }
+    return Field(max_length=32, json_schema_extra=schema)
 
 
 Labels = Annotated[
@@ -113,47 +111,25 @@ Labels = Annotated[
 Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=4096)]], _keys("annotations", (), (f"{GROUP}/",))
 ]
-Object = dict[str, Any]
+Objects = list[dict[str, Any]]
 Env = Annotated[
-    list[
-        Annotated[
-            Object,
-            _item("name", OWNED_ENV, "the operator sets this variable itself, by a field of the spec"),
-        ]
-    ],
-    _by("name"),
+    Objects, _objects("name", OWNED_ENV, "the operator sets this variable itself, by a field of the spec")
 ]
 Volumes = Annotated[
-    list[
-        Annotated[
-            Object,
-            _item("name", OWNED_VOLUMES, "the operator has a volume of this name: choose another name"),
-        ]
-    ],
-    _by("name"),
+    Objects, _objects("name", OWNED_VOLUMES, "the operator has a volume of this name: choose another name")
 ]
 Mounts = Annotated[
-    list[
-        Annotated[
-            Object,
-            _item(
-                "mountPath",
-                OWNED_PATHS,
-                "the operator or the image uses this path: mount the volume elsewhere",
-                name=_TEXT,
-            ),
-        ]
-    ],
-    _by("mountPath"),
+    Objects,
+    _objects(
+        "mountPath",
+        OWNED_PATHS,
+        "the operator or the image uses this path: mount the volume elsewhere",
+        name=_TEXT,
+    ),
 ]
 Containers = Annotated[
-    list[
-        Annotated[
-            Object,
-            _item("name", OWNED_CONTAINERS, "the operator has a container of this name: choose another name"),
-        ]
-    ],
-    _by("name"),
+    Objects,
+    _objects("name", OWNED_CONTAINERS, "the operator has a container of this name: choose another name"),
 ]
 
 
