@@ -49,21 +49,24 @@ class Definition:
     scope: Literal["Namespaced", "Cluster"] = "Namespaced"
 
 
-AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+def _column(name: str, kind: str, path: str, description: str | None = None) -> Schema:
+    """Return a column of `kubectl get`."""
+    column: Schema = {"name": name, "type": kind, "jsonPath": path}
+    return column if description is None else {**column, "description": description}
 
 
 def _condition(name: str, description: str) -> Schema:
     """Return a column with a condition's status."""
-    path = f".status.conditions[?(@.type=='{name}')].status"
-    return {"name": name, "type": "string", "jsonPath": path, "description": description}
+    return _column(name, "string", f".status.conditions[?(@.type=='{name}')].status", description)
 
 
 def _reason(condition: str) -> Schema:
     """Return a wide column with a condition's reason."""
     path = f".status.conditions[?(@.type=='{condition}')].reason"
-    return {"name": "Reason", "type": "string", "jsonPath": path, "priority": 1}
+    return {**_column("Reason", "string", path), "priority": 1}
 
 
+AGE = _column("Age", "date", ".metadata.creationTimestamp")
 SOLVER_DEFINITION = Definition(
     kind=SOLVER,
     description="A service that answers multiple-choice questions. The MCQ Operator keeps it running.",
@@ -79,20 +82,15 @@ SOLVER_DEFINITION = Definition(
         _condition(
             "Ready", "Whether every desired replica runs the current spec and a test question was answered"
         ),
-        {
-            "name": "Replicas",
-            "type": "integer",
-            "jsonPath": ".status.readyReplicas",
-            "description": "Replicas that can answer",
-        },
-        {"name": "Model", "type": "string", "jsonPath": ".status.model.uri"},
-        {
-            "name": "Accuracy",
-            "type": "number",
-            "jsonPath": ".status.exam.accuracy",
-            "description": "The share of right answers of the current replicas in their last exam",
-        },
-        {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+        _column("Replicas", "integer", ".status.readyReplicas", "Replicas that can answer"),
+        _column("Model", "string", ".status.model.uri"),
+        _column(
+            "Accuracy",
+            "number",
+            ".status.exam.accuracy",
+            "The share of right answers of the current replicas in their last exam",
+        ),
+        _column("URL", "string", ".status.url"),
         _reason("Ready"),
         AGE,
     ),
@@ -117,29 +115,14 @@ EXAM_DEFINITION = Definition(
         " starting with a letter",
     ),
     columns=(
-        {"name": "Solver", "type": "string", "jsonPath": ".spec.solverRef.name"},
-        {
-            "name": "Accuracy",
-            "type": "string",
-            "jsonPath": ".status.summary",
-            "description": "The share of right answers, and its 95 % interval",
-        },
-        {"name": "Questions", "type": "integer", "jsonPath": ".status.count"},
-        {
-            "name": "ECE",
-            "type": "number",
-            "jsonPath": ".status.calibrationError",
-            "description": "The expected calibration error",
-        },
+        _column("Solver", "string", ".spec.solverRef.name"),
+        _column("Accuracy", "string", ".status.summary", "The share of right answers, and its 95 % interval"),
+        _column("Questions", "integer", ".status.count"),
+        _column("ECE", "number", ".status.calibrationError", "The expected calibration error"),
         _condition("Passed", "Whether the result meets the limits in spec.pass"),
         _condition("Complete", "Whether the solver's current replicas have taken the exam"),
         _reason("Complete"),
-        {
-            "name": "Sat",
-            "type": "date",
-            "jsonPath": ".status.sat",
-            "description": "When the last question was answered",
-        },
+        _column("Sat", "date", ".status.sat", "When the last question was answered"),
         AGE,
     ),
 )
@@ -152,8 +135,8 @@ POLICY_DEFINITION = Definition(
     short_names=(),
     name_rule=rule("self.metadata.name.size() <= 63", "the name of an MCQPolicy has at most 63 characters"),
     columns=(
-        {"name": "Namespaces", "type": "string", "jsonPath": ".spec.namespaces"},
-        {"name": "Secrets", "type": "string", "jsonPath": ".spec.secrets"},
+        _column("Namespaces", "string", ".spec.namespaces"),
+        _column("Secrets", "string", ".spec.secrets"),
         AGE,
     ),
     spec_default=True,
