@@ -10,7 +10,7 @@ SECONDS = 3.0
 
 
 class LeaseClient:
-    """One Lease; see mcq_operator.manager.leader_election.LeaseStore."""
+    """One Lease. Each request ends within a few seconds."""
 
     def __init__(self, client: Client, *, namespace: str, name: str) -> None:
         """Name the Lease, which may not exist yet."""

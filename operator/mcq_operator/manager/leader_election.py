@@ -12,28 +12,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mcq_operator.api import Manifest
-from mcq_operator.client import ClusterError, ConflictError, NoAnswerError
+from mcq_operator.client import ClusterError, ConflictError, LeaseClient, NoAnswerError
 
 logger = logging.getLogger(__name__)
-
-
-class LeaseStore(Protocol):
-    """The store of the Lease. Each method ends within a few seconds.
-
-    It raises ConflictError if another candidate was faster, else ClusterError.
-    """
-
-    async def read(self) -> Manifest | None:
-        """Return the Lease, or None."""
-
-    async def create(self, lease: Manifest) -> Manifest:
-        """Create the Lease, unless another candidate was faster."""
-
-    async def replace(self, lease: Manifest) -> Manifest:
-        """Replace the Lease, unless it changed since the read."""
 
 
 class _Observed(NamedTuple):
@@ -45,7 +29,7 @@ class _Observed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """The times of a Lease in seconds; client-go's values.
+    """The times of a Lease in seconds; the settings' defaults are client-go's.
 
     Attributes:
         duration: others take the Lease this long after they last observed a change of its record.
@@ -55,9 +39,9 @@ class Timing:
 
     """
 
-    duration: int = 15
-    renew_deadline: float = 10.0
-    retry: float = 2.0
+    duration: int
+    renew_deadline: float
+    retry: float
 
 
 class LeaderElection:
@@ -65,17 +49,17 @@ class LeaderElection:
 
     def __init__(
         self,
-        leases: LeaseStore,
+        leases: LeaseClient,
         *,
         identity: str,
         clock: Callable[[], float],
-        timing: Timing | None = None,
+        timing: Timing,
     ) -> None:
         """`identity` is unique to this process; `clock` is monotonic, in seconds."""
         self._leases = leases
         self._identity = identity
         self._clock = clock
-        self._timing = timing or Timing()
+        self._timing = timing
         self._lease: Manifest | None = None
         self._until = float("-inf")
         self._observed: _Observed | None = None

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pytest
 
 from mcq_operator.api import Manifest
-from mcq_operator.client import ConflictError, NoAnswerError, RefusedError, UnavailableError
+from mcq_operator.client import ConflictError, LeaseClient, NoAnswerError, RefusedError, UnavailableError
 from mcq_operator.manager.leader_election import LeaderElection, Timing
 
 TIMING = Timing(duration=10, renew_deadline=7.0, retry=0.001)
 
 
 @dataclass
-class LeaseStore:
+class LeaseStore(LeaseClient):
     """One Lease with a version; the next `fails` requests fail, and the next `loses` writes lose their answers."""
 
     lease: Manifest | None = None
