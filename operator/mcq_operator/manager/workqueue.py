@@ -35,13 +35,6 @@ class Timer(Protocol):
         """Return the time of the call, by the scheduler's clock."""
 
 
-class CallLater(Protocol):
-    """Schedules a call, as an event loop's `call_later` does."""
-
-    def __call__(self, delay: float, call: Callable[[], None], /) -> Timer:
-        """Make `call` in `delay` seconds."""
-
-
 class WorkQueue(Generic[Item]):
     """Runs `work(key)` for each added key, at most `workers` at once."""
 
@@ -50,7 +43,7 @@ class WorkQueue(Generic[Item]):
         work: Callable[[Item], Awaitable[float | None]],
         *,
         workers: int,
-        call_later: CallLater,
+        call_later: Callable[[float, Callable[[], None]], Timer],
         random: Callable[[], float],
         clock: Callable[[], float],
         depth: Callable[[int], None] = lambda _: None,
@@ -60,7 +53,7 @@ class WorkQueue(Generic[Item]):
         Args:
             work: handles a key; returns in how many seconds to handle it again, or None.
             workers: the number of keys that are handled at once.
-            call_later: makes a call after a delay in seconds.
+            call_later: makes a call after a delay in seconds, as an event loop's method does.
             random: a number from 0 to 1 for spreading retries.
             clock: monotonic seconds.
             depth: called with the number of waiting keys when it changes.
