@@ -1,45 +1,27 @@
-"""kopf's handlers, one for each watched kind. Those of solvers and exams pass their events to a receiver.
+"""kopf's handlers, one for each watched kind. Those of solvers and exams pass their events on.
 
 kopf watches the kinds that have handlers. Only raw `on.event` handlers are used: for those, kopf puts no annotations
 and no finalizers on objects.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import kopf
 
 from mcq_operator.api import names
 from mcq_operator.api.kinds import RECONCILED, WATCHED, Kind
 from mcq_operator.client.client import TIMEOUT_SECONDS
-from mcq_operator.store import Observation, observe
+from mcq_operator.store import observe
 
-from .lists import PAGE_SIZE, Lists
-from .login import login
-from .watch_events import Events
-
-
-class EventReceiver(Protocol):
-    """Receives events, in the thread of the watches."""
-
-    def observe(self, observation: Observation) -> None:
-        """Receive an event's object."""
-
-
-@dataclass(frozen=True)
-class HandlerMemo:
-    """The context of the handlers and the login."""
-
-    receiver: EventReceiver
-    lists: Lists
-    events: Events
+from .lists import PAGE_SIZE
+from .login import HandlerMemo, login
 
 
 async def forward_event(kind: Kind, /, *, event: Mapping[str, Any], memo: HandlerMemo, **_: object) -> None:
     """Pass on the event of a solver or an exam."""
-    memo.receiver.observe(observe(kind, event["object"], gone=event["type"] == "DELETED"))
+    memo.events.on_events([observe(kind, event["object"], gone=event["type"] == "DELETED")])
 
 
 async def ignore_event(**_: object) -> None:

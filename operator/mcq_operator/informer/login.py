@@ -5,7 +5,8 @@ removed. After 5xx, kopf tries again for a minute and then ends, but a load bala
 longer. After 429, kopf also tries again for a minute, but then lists again.
 """
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import kopf
@@ -23,19 +24,15 @@ TOO_MANY_REQUESTS = 429
 _PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
-class Readers(Protocol):
-    """The part of the handlers' memo that the login needs."""
+@dataclass(frozen=True)
+class HandlerMemo:
+    """The readers of kopf's lists and watches: the context of the login and the handlers."""
 
-    @property
-    def lists(self) -> Lists:
-        """The reader of kopf's lists."""
-
-    @property
-    def events(self) -> Events:
-        """The reader of kopf's watches."""
+    lists: Lists
+    events: Events
 
 
-async def login(*, memo: Readers, **kwargs: Any) -> kopf.AiohttpSession | None:
+async def login(*, memo: HandlerMemo, **kwargs: Any) -> kopf.AiohttpSession | None:
     """Return a session with the Pod's service account or, outside a cluster, with KUBECONFIG."""
     connection = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
     if connection is None:

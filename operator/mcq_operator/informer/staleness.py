@@ -13,8 +13,7 @@ with a lower version than its own.
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from mcq_operator.api.kinds import Kind
 from mcq_operator.client import ClusterError, NoAnswerError
@@ -23,18 +22,16 @@ from mcq_operator.store import Listing, Observation
 logger = logging.getLogger(__name__)
 
 
-class ListVersions(Protocol):
-    """Lists the versions of a kind's watched objects."""
-
-    async def __call__(self, kind: Kind, /) -> dict[tuple[str, str], int]:
-        """Return the version of each object. Raises ClusterError."""
-
-
 class WatchStaleness:
     """Compares the versions in events with the versions in lists."""
 
-    def __init__(self, versions: ListVersions, *, clock: Callable[[], float]) -> None:
-        """`clock` is monotonic, in seconds."""
+    def __init__(
+        self,
+        versions: Callable[[Kind], Awaitable[Mapping[tuple[str, str], int]]],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        """`versions` lists the version of each watched object of a kind; `clock` is monotonic, in seconds."""
         self._list = versions
         self._clock = clock
         self._observed: dict[Kind, dict[tuple[str, str], int]] = {}

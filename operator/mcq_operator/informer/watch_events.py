@@ -36,7 +36,8 @@ class Events:
     """Takes the events of children and Pods out of kopf's watches.
 
     Attributes:
-        on_events: called with the objects of one or more events of a kind, in the server's order.
+        on_events: called with the objects of one or more events of a kind, in the server's order. kopf's handlers
+            of solvers and exams call it, too.
 
     """
 

@@ -11,7 +11,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import kopf
 
@@ -20,10 +21,10 @@ from mcq_operator.store import Listing, Observation
 
 from . import handlers
 from .lists import Lists
+from .login import HandlerMemo
 from .watch_events import Events
 
 Item = TypeVar("Item")
-
 
 logger = logging.getLogger(__name__)
 
@@ -34,49 +35,20 @@ MAX_FAILURES = 5
 FIRST_PAUSE_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class _ThreadsafeReceiver:
-    """Passes observations and lists to callbacks in another thread's loop."""
-
-    loop: asyncio.AbstractEventLoop
-    on_event: Callable[[Observation], None]
-    on_list: Callable[[Listing], None]
-
-    def observe(self, observation: Observation) -> None:
-        """Pass the observation on."""
-        self._call(self.on_event, observation)
-
-    def observe_all(self, observations: Sequence[Observation]) -> None:
-        """Pass the observations on, in one call: each call wakes the other thread."""
-        self._call(self._observe_each, observations)
-
-    def _observe_each(self, observations: Sequence[Observation]) -> None:
-        for observation in observations:
-            self.on_event(observation)
-
-    def observe_list(self, listing: Listing) -> None:
-        """Pass the list on."""
-        self._call(self.on_list, listing)
-
-    def _call(self, callback: Callable[[Item], None], item: Item) -> None:
-        with contextlib.suppress(RuntimeError):  # that loop has ended, and this thread will, too
-            self.loop.call_soon_threadsafe(callback, item)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Watches:
     """Runs the watches of some namespaces, and passes their events on.
 
     Attributes:
         namespaces: the namespaces, or empty for all.
-        on_event: called with each event's object, in the caller's loop.
+        on_events: called with the objects of one or more events, in the caller's loop.
         on_list: called with each list, in the caller's loop, before the events that follow it.
         ready: set when the watches are set up.
 
     """
 
     namespaces: Collection[str]
-    on_event: Callable[[Observation], None]
+    on_events: Callable[[Sequence[Observation]], None]
     on_list: Callable[[Listing], None]
     ready: threading.Event
 
@@ -92,7 +64,7 @@ class Watches:
             restart.clear()
             began = clock()
             async with self._running(absent()) as thread:
-                waiting = asyncio.ensure_future(_until(restart))
+                waiting: asyncio.Future[Any] = asyncio.ensure_future(restart.wait())
                 try:
                     await asyncio.wait({thread, waiting}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -111,9 +83,11 @@ class Watches:
     @asynccontextmanager
     async def _running(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
-        receiver = _ThreadsafeReceiver(asyncio.get_running_loop(), self.on_event, self.on_list)
-        memo = handlers.HandlerMemo(receiver, Lists(receiver.observe_list), Events(receiver.observe_all))
-        thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
+        loop = asyncio.get_running_loop()
+        memo = HandlerMemo(
+            Lists(partial(_call, loop, self.on_list)), Events(partial(_call, loop, self.on_events))
+        )
+        thread = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(self._kopf(memo, absent, stop))))
         try:
             yield thread
         finally:
@@ -121,12 +95,7 @@ class Watches:
             # Wait for the thread even when cancelled: otherwise two threads would watch at once.
             await asyncio.wait({thread})
 
-    def _kopf(self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event) -> None:
-        asyncio.run(self._operator(memo, absent, stop))
-
-    async def _operator(
-        self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event
-    ) -> None:
+    async def _kopf(self, memo: HandlerMemo, absent: frozenset[Kind], stop: threading.Event) -> None:
         try:
             await kopf.operator(
                 registry=handlers.registry(absent=absent),
@@ -143,5 +112,7 @@ class Watches:
             stop.set()
 
 
-async def _until(event: asyncio.Event) -> None:
-    await event.wait()
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[Item], None], item: Item) -> None:
+    """Make the call in the loop of another thread. Each call wakes that thread."""
+    with contextlib.suppress(RuntimeError):  # that loop has ended, and this thread will, too
+        loop.call_soon_threadsafe(callback, item)

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -140,7 +140,7 @@ async def lead(
         changed, listed = asyncio.Event(), asyncio.Event()
         watches = Watches(
             namespaces=settings.namespaces,
-            on_event=partial(_observe_event, client, queue, staleness),
+            on_events=partial(_observe_events, client, queue, staleness),
             on_list=partial(_observe_list, client, queue, staleness, listed),
             ready=ready,
         )
@@ -204,11 +204,17 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-def _observe_event(
-    client: CachedClient, queue: WorkQueue[Key], staleness: WatchStaleness, observed: Observation
+def _observe_events(
+    client: CachedClient,
+    queue: WorkQueue[Key],
+    staleness: WatchStaleness,
+    observations: Iterable[Observation],
 ) -> None:
-    staleness.observe(observed)
-    if change := client.observe(observed):
+    for observed in observations:
+        staleness.observe(observed)
+        change = client.observe(observed)
+        if not change:
+            continue
         # A change of a solver or an exam is a person's request, and drift of a child undoes one. All other events only
         # report progress, as Pods come and go by themselves.
         priority = observed.kind in RECONCILED or (change is Change.DRIFT and observed.kind is not POD)

@@ -4,21 +4,13 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.api import ExamKey, Key, SolverKey
+from mcq_operator.api import ExamKey, SolverKey
 from mcq_operator.api.kinds import CHILDREN, EXAM, POD, SOLVER
-from mcq_operator.informer.handlers import HandlerMemo, forward_event, settings
+from mcq_operator.informer.handlers import forward_event, settings
 from mcq_operator.informer.lists import Lists
+from mcq_operator.informer.login import HandlerMemo
 from mcq_operator.informer.watch_events import Events
 from mcq_operator.store import Observation, owner
-
-
-class Observer:
-    def __init__(self) -> None:
-        self.events: list[tuple[Key | None, str, bool]] = []
-
-    def observe(self, observed: Observation) -> None:
-        self.events.append((observed.owner, observed.kind.kind, observed.body is None))
-
 
 SOLVER_OWNER = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
 EXAM_OWNER = {**SOLVER_OWNER, "kind": "MCQExam", "name": "aqua"}
@@ -53,13 +45,13 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
 
 
 async def test_each_event_has_its_object_and_its_owner() -> None:
-    observer = Observer()
-    memo = HandlerMemo(observer, Lists(lambda _: None), Events(lambda _: None))
+    observed: list[Observation] = []
+    memo = HandlerMemo(Lists(lambda _: None), Events(observed.extend))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
     await forward_event(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
     owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [SOLVER_OWNER]}}}
     await forward_event(EXAM, event=owned, memo=memo)
-    assert observer.events == [
+    assert [(each.owner, each.kind.kind, each.body is None) for each in observed] == [
         (SolverKey("team", "demo"), "MCQSolver", True),
         (ExamKey("team", "demo"), "MCQExam", False),
     ]

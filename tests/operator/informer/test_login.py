@@ -18,25 +18,17 @@ from aiohttp.test_utils import TestServer
 from hack.control_plane.certificates import Authority
 from tests.operator.support import write_kubeconfig
 
-from mcq_operator.informer.handlers import HandlerMemo, settings
+from mcq_operator.informer.handlers import settings
 from mcq_operator.informer.lists import Lists
-from mcq_operator.informer.login import login
+from mcq_operator.informer.login import HandlerMemo, login
 from mcq_operator.informer.watch_events import Events
-from mcq_operator.store import Observation
-
-
-class NoObserver:
-    """An observer that expects no event."""
-
-    def observe(self, status: Observation) -> None:
-        raise NotImplementedError
 
 
 def _nothing(_: object) -> None:
     raise NotImplementedError
 
 
-MEMO = HandlerMemo(NoObserver(), Lists(_nothing), Events(_nothing))
+MEMO = HandlerMemo(Lists(_nothing), Events(_nothing))
 
 
 async def _set_status(request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ from mcq_operator.informer import lists, watches
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
 from mcq_operator.manager import watchdog
-from mcq_operator.manager.manager import _observe_event, _observe_list
+from mcq_operator.manager.manager import _observe_events, _observe_list
 from mcq_operator.manager.metrics import Metrics
 from mcq_operator.manager.watchdog import verify_watches
 from mcq_operator.manager.workqueue import WorkQueue
@@ -181,7 +181,7 @@ class Operator:
     def watches(self) -> Watches:
         return Watches(
             namespaces=(),
-            on_event=lambda observed: _observe_event(self.client, self.queue, self.staleness, observed),
+            on_events=lambda observed: _observe_events(self.client, self.queue, self.staleness, observed),
             on_list=lambda listing: _observe_list(
                 self.client, self.queue, self.staleness, self.listed, listing
             ),

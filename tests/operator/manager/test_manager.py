@@ -12,7 +12,7 @@ from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import DEPLOYMENT, POD, SERVICE, SOLVER, Kind
 from mcq_operator.client import CachedClient
 from mcq_operator.informer.staleness import WatchStaleness
-from mcq_operator.manager.manager import PROGRESS_SECONDS, _observe_event
+from mcq_operator.manager.manager import PROGRESS_SECONDS, _observe_events
 from mcq_operator.manager.workqueue import WorkQueue
 from mcq_operator.store import observe
 
@@ -48,11 +48,11 @@ class ObservedQueue:
         metadata: Manifest = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
         if kind is not SOLVER:
             metadata["ownerReferences"] = [OWNER]
-        _observe_event(
+        _observe_events(
             self._client,
             self._queue,
             self._staleness,
-            observe(kind, {"metadata": metadata, **more}, gone=gone),
+            [observe(kind, {"metadata": metadata, **more}, gone=gone)],
         )
 
     async def work(self) -> list[Key]:
