@@ -38,7 +38,7 @@ def print_report(key: ExamKey, *, sitting: str | None, form: Format, context: st
 async def _report(key: ExamKey, *, sitting: str | None, form: Format, context: str | None) -> bytes:
     try:
         async with await connect(connections=1, context=context) as api_client:
-            client = Client(api_client, on_write=lambda *_: None)
+            client = Client(api_client)
             exam = await Cluster(client).exam(key)
             if exam is None:
                 message = f"There is no MCQExam {key}."

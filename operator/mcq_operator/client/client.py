@@ -49,7 +49,7 @@ class Client:
         self,
         api_client: Any,
         *,
-        on_write: Callable[[str, str], None],
+        on_write: Callable[[str, str], None] = lambda *_: None,
         on_request: Callable[[str], None] = lambda _: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:

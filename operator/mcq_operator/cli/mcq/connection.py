@@ -16,7 +16,7 @@ async def connected(arguments: argparse.Namespace) -> AsyncIterator[Client]:
     """Yield a client of the cluster; turn its errors into CommandError."""
     try:
         async with await connect(connections=1, context=arguments.context) as api_client:
-            yield Client(api_client, on_write=lambda *_: None)
+            yield Client(api_client)
     except (ClusterError, ConfigException) as error:
         raise CommandError(str(error)) from error
 
