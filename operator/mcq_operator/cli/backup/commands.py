@@ -20,14 +20,7 @@ from .accepted_objects import validate
 from .backup_name import BackupName, choose
 from .backup_store import BackupStore
 from .creation import create
-from .errors import (
-    BackupError,
-    CorruptError,
-    DigestNeededError,
-    PersonNeededError,
-    RefusedByClusterError,
-    TryAgainError,
-)
+from .errors import BackupError, CorruptError, PersonNeededError, TryAgainError
 from .references import references
 from .restore import INCOMPLETE, Restore, RestoreOutcome
 from .stored_backups import fetch_verified, list_backups
@@ -56,7 +49,7 @@ async def _create(arguments: argparse.Namespace) -> int:
     namespace: str = arguments.of_namespace
     try:
         async with await connect(connections=1) as api_client:
-            client = Client(api_client, on_write=lambda *_: None)
+            client = Client(api_client)
             backup = await create(
                 client, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC)
             )
@@ -92,7 +85,7 @@ def _restore(arguments: argparse.Namespace) -> int:
                 " backup. Give its --digest, which `backup create` printed into a log that they can't change; or"
                 " --trust-store, if only trusted people and programs can write there."
             )
-            raise DigestNeededError(message)
+            raise PersonNeededError(message)
         try:
             manifest = fetch_verified(store, name, file)
             restored = [(item["kind"], item["metadata"]["name"]) for item in validate(archive.objects(file))]
@@ -112,7 +105,7 @@ async def _restore_objects(
     """Restore a verified backup, and list the objects that it refers to."""
     try:
         async with await connect(connections=1) as api_client:
-            client = Client(api_client, on_write=lambda *_: None)
+            client = Client(api_client)
             restore = Restore(
                 client,
                 namespace=namespace,
@@ -153,5 +146,5 @@ def _counts(manifest: archive.BackupManifest) -> str:
 
 def _error(error: Exception, summary: str) -> BackupError:
     if isinstance(error, RefusedError | ConfigException):
-        return RefusedByClusterError(f"{summary}: {error}")
+        return PersonNeededError(f"{summary}: {error}")
     return TryAgainError(f"{summary}: {error}. Run it again.")

@@ -11,7 +11,7 @@ from .archive import BackupManifest, Writer, digest
 from .backup_name import BackupName
 from .backup_store import BackupStore
 from .contents import namespace_contents
-from .errors import CorruptError, FullError, MissingError, NothingToKeepError
+from .errors import CorruptError, MissingError, PersonNeededError
 from .stored_backups import fetch_verified
 
 
@@ -51,11 +51,11 @@ async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: date
                 f"Namespace {namespace} has no MCQSolver and no MCQExam, so there is no backup. Check the namespace,"
                 " the cluster, and that the operator's CRDs are installed."
             )
-            raise NothingToKeepError(message)
+            raise PersonNeededError(message)
         writer.close()
     except OSError as error:
         message = f"Can't write the backup to {tempfile.gettempdir()}: {error.strerror}. Make room there."
-        raise FullError(message) from error
+        raise PersonNeededError(message) from error
     return writer.manifest
 
 

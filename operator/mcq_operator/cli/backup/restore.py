@@ -16,7 +16,7 @@ from mcq_operator.desired.exam import results_map
 from mcq_operator.store.ownership import orphaned, owned
 
 from .contents import as_written, whole_sitting_keys
-from .errors import RefusedByClusterError
+from .errors import PersonNeededError
 
 MANAGER = "mcq-operator-restore"
 
@@ -93,7 +93,7 @@ class Restore:
                 f"Namespace {self._namespace} or the kind {item['kind']} does not exist: {error}. Create the namespace"
                 f" (kubectl create namespace {self._namespace}), and install the operator's CRDs."
             )
-            raise RefusedByClusterError(message) from error
+            raise PersonNeededError(message) from error
         except RefusedError as error:
             return RestoreOutcome.REFUSED, f": {error}"
 

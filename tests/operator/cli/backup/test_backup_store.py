@@ -17,14 +17,7 @@ from tests.support.s3_server import only_variables, s3_server
 from mcq_operator.cli.backup import backup_store
 from mcq_operator.cli.backup.backup_name import BackupName
 from mcq_operator.cli.backup.backup_store import BackupStore
-from mcq_operator.cli.backup.errors import (
-    BackupError,
-    CredentialsError,
-    FullError,
-    LocationError,
-    MissingError,
-    TryAgainError,
-)
+from mcq_operator.cli.backup.errors import BackupError, MissingError, PersonNeededError, TryAgainError
 
 NAME = BackupName.of("team", datetime(2026, 11, 28, tzinfo=UTC), "a" * 64)
 LARGE = os.urandom(11 * 2**20)
@@ -83,7 +76,7 @@ def test_other_objects_are_neither_listed_nor_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://host/a", "s3://", "file://host/a", "https://host/a"])
 def test_an_address_of_another_form_is_refused(url: str) -> None:
-    with pytest.raises(LocationError, match="s3://BUCKET/PREFIX"):
+    with pytest.raises(PersonNeededError, match="s3://BUCKET/PREFIX"):
         BackupStore.of(url)
 
 
@@ -102,7 +95,7 @@ def test_each_operation_reports_wrong_credentials(monkeypatch: pytest.MonkeyPatc
         lambda: store.put(NAME, io.BytesIO()),
         lambda: store.get(NAME, io.BytesIO()),
     ):
-        with pytest.raises(CredentialsError, match=r"s3://backups/x.* refuses these credentials"):
+        with pytest.raises(PersonNeededError, match=r"s3://backups/x.* refuses these credentials"):
             operation()
 
 
@@ -110,7 +103,7 @@ def test_each_operation_reports_wrong_credentials(monkeypatch: pytest.MonkeyPatc
 def test_a_secret_that_ends_in_a_new_line_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-so-secret\n")
     with pytest.raises(
-        CredentialsError, match="AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line"
+        PersonNeededError, match="AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line"
     ):
         BackupStore.of("s3://backups/x")
 
@@ -163,7 +156,7 @@ def test_a_full_disk_is_reported_and_keeps_its_backups(tmp_path: Path) -> None:
         store = BackupStore.of(f"file://{tmp_path}/disk", create=True)
         store.put(NAME, io.BytesIO(b"small"))
         large = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
-        with pytest.raises(FullError, match=r"has no room for the backup: .*No space left.*--keep"):
+        with pytest.raises(PersonNeededError, match=r"has no room for the backup: .*No space left.*--keep"):
             store.put(large, io.BytesIO(LARGE))
         assert store.names() == [NAME]
         target = io.BytesIO()
@@ -178,22 +171,32 @@ def test_a_full_disk_is_reported_when_a_backup_is_fetched(tmp_path: Path) -> Non
     with (
         small_disk(tmp_path / "disk"),
         (tmp_path / "disk/file").open("w+b", buffering=0) as target,
-        pytest.raises(FullError, match=r"Can't fetch a backup into .*No space left on device"),
+        pytest.raises(PersonNeededError, match=r"Can't fetch a backup into .*No space left on device"),
     ):
         store.get(NAME, target)
 
 
 @pytest.mark.parametrize(
-    ("message", "error"),
+    ("message", "error", "text"),
     [
-        ("Error performing PUT http://169.254.169.254/latest/api/token", CredentialsError),
-        ("Received redirect without LOCATION, this normally indicates an incorrect region", LocationError),
-        ("Server returned non-2xx status code: 503 Slow Down", TryAgainError),
+        (
+            "Error performing PUT http://169.254.169.254/latest/api/token",
+            PersonNeededError,
+            "There are no credentials for s3://a",
+        ),
+        (
+            "Received redirect without LOCATION, this normally indicates an incorrect region",
+            PersonNeededError,
+            "s3://a is in another region: set AWS_REGION",
+        ),
+        ("Server returned non-2xx status code: 503 Slow Down", TryAgainError, "The request to s3://a failed"),
     ],
 )
-def test_amazons_error_messages_are_understood(message: str, error: type[BackupError]) -> None:
+def test_amazons_error_messages_are_understood(message: str, error: type[BackupError], text: str) -> None:
     """No test machine has an instance identity or a bucket in another region."""
-    assert isinstance(backup_store._error(ValueError(message), "s3://a"), error)
+    actual = backup_store._error(ValueError(message), "s3://a")
+    assert isinstance(actual, error)
+    assert text in str(actual)
 
 
 @contextmanager
