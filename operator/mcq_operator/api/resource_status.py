@@ -60,4 +60,9 @@ class ResourceStatus(Model):
 
     def is_true(self, condition: str) -> bool:
         """Return whether the condition of this type is True."""
-        return any(each.type == condition and each.status == "True" for each in self.conditions)
+        found = self.condition(condition)
+        return found is not None and found.status == "True"
+
+    def condition(self, name: str) -> Condition | None:
+        """Return the condition of this type, or None."""
+        return next((each for each in self.conditions if each.type == name), None)

@@ -45,8 +45,8 @@ async def _report(key: ExamKey, *, sitting: str | None, form: Format, context: s
                 raise ReportError(message)
             last = exam.status.report
             if last is None:
-                conditions = {each.type: each for each in exam.status.conditions}
-                detail = f" {conditions['Complete'].message}" if "Complete" in conditions else ""
+                complete = exam.status.condition("Complete")
+                detail = f" {complete.message}" if complete else ""
                 message = f"MCQExam {key} has no result yet.{detail}"
                 raise ReportError(message)
             name = sitting or last.name

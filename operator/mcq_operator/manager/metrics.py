@@ -81,21 +81,13 @@ class ExamCollector(Collector):
             yield gauge
 
 
-def _low(status: ExamStatus) -> float | None:
-    return status.ci95.low if status.ci95 else None
-
-
-def _high(status: ExamStatus) -> float | None:
-    return status.ci95.high if status.ci95 else None
-
-
 def _sat(status: ExamStatus) -> float | None:
     return datetime.fromisoformat(status.sat).timestamp() if status.sat else None
 
 
 def _passed(status: ExamStatus) -> float | None:
-    has_verdict = any(each.type == "Passed" for each in status.conditions)
-    return float(status.is_true("Passed")) if has_verdict else None
+    passed = status.condition("Passed")
+    return float(passed.status == "True") if passed else None
 
 
 _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
@@ -103,8 +95,14 @@ _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
         "The share of right answers in the last sitting.",
         lambda status: status.accuracy,
     ),
-    "mcq_exam_accuracy_low_ratio": ("The low end of the accuracy's 95 % interval.", _low),
-    "mcq_exam_accuracy_high_ratio": ("The high end of the accuracy's 95 % interval.", _high),
+    "mcq_exam_accuracy_low_ratio": (
+        "The low end of the accuracy's 95 % interval.",
+        lambda status: status.ci95.low if status.ci95 else None,
+    ),
+    "mcq_exam_accuracy_high_ratio": (
+        "The high end of the accuracy's 95 % interval.",
+        lambda status: status.ci95.high if status.ci95 else None,
+    ),
     "mcq_exam_calibration_error_ratio": (
         "The expected calibration error of the last sitting.",
         lambda status: status.calibration_error,

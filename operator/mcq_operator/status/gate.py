@@ -55,7 +55,8 @@ def advance(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: d
         return _to(gate, "Overridden", "Overridden", message)
     if gate.phase in ENDED:
         return gate
-    name = _exam_name(solver)
+    spec = solver.spec.rollout.gate
+    name = spec.exam_ref.name if spec else ""
     if objects.exam is None:
         message = (
             f"There is no MCQExam {name} in this namespace: create it, or correct spec.rollout.gate.examRef."
@@ -113,7 +114,7 @@ def _is_current(resource: MCQSolver | MCQExam) -> bool:
 
 
 def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, candidate_exam: MCQExam) -> GateStatus:
-    passed = next((each for each in candidate_exam.status.conditions if each.type == "Passed"), None)
+    passed = candidate_exam.status.condition("Passed")
     if passed is None or passed.reason == "NotSat":
         return gate
     figures = f"{passed.message} {_message(candidate_exam, 'Complete')}."
@@ -143,9 +144,9 @@ def advice(
 
 def _start_failure(candidate: MCQSolver, now: datetime) -> str | None:
     """Return why the candidate will not become ready, or None while it may."""
-    for each in candidate.status.conditions:
-        if each.type == "Progressing" and each.reason == "ProgressDeadlineExceeded":
-            return each.message
+    progressing = candidate.status.condition("Progressing")
+    if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
+        return progressing.message
     return _lasting_failure(candidate, now)
 
 
@@ -153,12 +154,11 @@ def _lasting_failure(
     resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collection[str] = ()
 ) -> str | None:
     """Return the problem of a resource that is degraded for long, or for one of the `at_once` reasons."""
-    for each in resource.status.conditions:
-        wrong = each.type == "Degraded" and each.status == "True"
-        lasts = each.reason not in TOLERATED and _age(each, now) >= TOLERANCE_SECONDS
-        if wrong and (each.reason in at_once or lasts):
-            return each.message
-    return None
+    degraded = resource.status.condition("Degraded")
+    if degraded is None or degraded.status != "True":
+        return None
+    lasts = degraded.reason not in TOLERATED and _age(degraded, now) >= TOLERANCE_SECONDS
+    return degraded.message if degraded.reason in at_once or lasts else None
 
 
 def retry_in(gate: GateStatus | None) -> float | None:
@@ -207,13 +207,9 @@ def _to(gate: GateStatus, phase: GatePhase, reason: str, message: str) -> GateSt
     return gate.model_copy(update={"phase": phase, "reason": reason, "message": message[:LONGEST_MESSAGE]})
 
 
-def _exam_name(solver: MCQSolver) -> str:
-    gate = solver.spec.rollout.gate
-    return gate.exam_ref.name if gate else ""
-
-
 def _message(resource: MCQSolver | MCQExam, kind: str) -> str:
-    return next((each.message for each in resource.status.conditions if each.type == kind), "")
+    condition = resource.status.condition(kind)
+    return condition.message if condition else ""
 
 
 def _age(condition: Condition, now: datetime) -> float:

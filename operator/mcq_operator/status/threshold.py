@@ -10,13 +10,13 @@ allow a slightly lower one.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from mcq_operator.api import MCQExam, MCQSolver
 from mcq_operator.api.exam_status import CoveragePoint
 from mcq_operator.api.solver_status import Threshold
 
-from .finding import Finding, State
+from .finding import Finding
 
 TYPE = "ThresholdReady"
 SLACK = 0.02
@@ -69,9 +69,7 @@ def finding(
         message = f"No MCQExam measures this solver: create one with spec.solverRef.name {solver.name}."
         return Finding(TYPE, "False", "NoExam", f"{message} {_meanwhile(threshold)}")
     if (problem := _problem(solver, exam, template_digest)) is not None:
-        return Finding(
-            TYPE, problem.type_status, problem.reason, f"{problem.message} {_meanwhile(threshold)}"
-        )
+        return replace(problem, message=f"{problem.message} {_meanwhile(threshold)}")
     if threshold is None or _point(exam, target) is None:
         message = (
             f"The {exam.status.count} questions of MCQExam {exam.name} show no minimum confidence with an accuracy of"
@@ -87,14 +85,6 @@ def finding(
     return Finding(TYPE, "True", "AccuracyReached", message)
 
 
-class _Problem(NamedTuple):
-    """Why an exam gives no threshold."""
-
-    type_status: State
-    reason: str
-    message: str
-
-
 def _chosen(solver: MCQSolver, exams: Sequence[MCQExam]) -> MCQExam | None:
     """Return the gate's exam, else the recorded threshold's, else the newest.
 
@@ -107,32 +97,34 @@ def _chosen(solver: MCQSolver, exams: Sequence[MCQExam]) -> MCQExam | None:
     return named or max(exams, key=lambda each: (each.status.sat or "", each.name), default=None)
 
 
-def _problem(solver: MCQSolver, exam: MCQExam, template_digest: str) -> _Problem | None:
+def _problem(solver: MCQSolver, exam: MCQExam, template_digest: str) -> Finding | None:
+    """Return the condition without its end if the exam gives no threshold."""
     status, debias = exam.status, solver.spec.answering.debias
     if exam.spec.debias not in {None, debias}:
         message = (
             f"MCQExam {exam.name} asks with debias {exam.spec.debias}, and this solver answers with {debias}: remove"
             " spec.debias from the exam."
         )
-        return _Problem("False", "ExamUnusable", message)
+        return Finding(TYPE, "False", "ExamUnusable", message)
     proven = status.report is not None and status.report.digest is not None and status.sat is not None
     if not proven or not status.is_true("Complete") or status.template_digest != template_digest:
-        detail = next((each.message for each in status.conditions if each.type == "Complete"), "")
+        complete = status.condition("Complete")
         message = f"MCQExam {exam.name} has no proven result of the current replicas."
-        return _Problem("Unknown", "ExamPending", f"{message} {detail}".rstrip())
+        detail = complete.message if complete else ""
+        return Finding(TYPE, "Unknown", "ExamPending", f"{message} {detail}".rstrip())
     if not status.risk_coverage:
         message = (
             f"The result of MCQExam {exam.name} has no risk-coverage curve: it is from an older release of the"
             " service's image. Run the exam again with this release's."
         )
-        return _Problem("False", "ExamUnusable", message)
+        return Finding(TYPE, "False", "ExamUnusable", message)
     count, unanswered = status.count or 0, status.unanswered or 0
     if unanswered > MAX_UNANSWERED * (count + unanswered):
         message = (
             f"{unanswered} of {count + unanswered} questions of MCQExam {exam.name} got no answer, more than"
             f" {MAX_UNANSWERED:.0%}. Its report names them; run it again."
         )
-        return _Problem("False", "ExamUnusable", message)
+        return Finding(TYPE, "False", "ExamUnusable", message)
     return None
 
 

@@ -26,14 +26,13 @@ def write(exams: Sequence[MCQExam]) -> None:
 
 def _row(exam: MCQExam) -> tuple[str, ...]:
     status = exam.status
-    conditions = {each.type: each for each in status.conditions}
     cells = (
         exam.name,
         status.solver or "-",
         status.summary or "-",
         "-" if status.count is None else str(status.count),
-        _outcome(conditions.get("Passed")),
-        _outcome(conditions.get("Complete")),
+        _outcome(status.condition("Passed")),
+        _outcome(status.condition("Complete")),
     )
     return tuple(one_line(cell) for cell in cells)
 
