@@ -5,7 +5,7 @@ from mcq_operator.api.observed import ObservedBackups, ObservedSolver
 
 from . import jobs
 from .failures import warning_failure
-from .finding import Finding, quoted
+from .finding import Failure, Finding, quoted
 from .pod_failures import PodKind, task_failures
 from .pods import present
 
@@ -29,8 +29,8 @@ def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
         message = "An object that the backups need could not be applied; the Degraded condition says why."
         return Finding(TYPE, "False", "NotApplied", message)
     if (failed := _failure(backups)) is not None:
-        reason, message = failed
-        return Finding(TYPE, "False", reason, f"{message} {_last_good_backup(solver, backups)}")
+        message = f"{failed.message} {_last_good_backup(solver, backups)}"
+        return Finding(TYPE, "False", failed.reason, message)
     if succeeded := _succeeded(backups):
         return Finding(TYPE, "True", "BackedUp", f"The last good backup is from {succeeded}.")
     message = (
@@ -39,23 +39,22 @@ def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
     return Finding(TYPE, "Unknown", NOT_YET, message)
 
 
-def _failure(backups: ObservedBackups) -> tuple[str, str] | None:
-    """Return reason and message if the last Job failed, or the running one can't work."""
+def _failure(backups: ObservedBackups) -> Failure | None:
+    """Return the failure if the last Job failed, or the running one can't work."""
     for job in sorted(backups.jobs, key=_created, reverse=True):
         name = job["metadata"]["name"]
         if (ended := jobs.condition(job, "Failed")) is not None:
             message = jobs.termination_message(backups.pods, name, container=PODS.container) or ended.get(
                 "message", ""
             )
-            return "BackupFailed", f"Job {name} failed: {quoted(message)}"
+            return Failure(reason="BackupFailed", message=f"Job {name} failed: {quoted(message)}")
         if not jobs.running(job):
             return None
         for pod in filter(present, jobs.pods_of(name, backups.pods)):
             for failure in task_failures(pod, PODS):
-                return failure.reason, failure.message
+                return failure
         if backups.warning is not None:
-            failure = warning_failure(backups.warning)
-            return failure.reason, failure.message
+            return warning_failure(backups.warning)
         # A running Job has no result yet: the one before it still counts.
     return None
 

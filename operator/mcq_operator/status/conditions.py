@@ -1,6 +1,7 @@
 """Conditions of a solver, computed from the observed state."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from mcq_operator.api import GateStatus, MCQSolver, names
 from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
@@ -8,7 +9,7 @@ from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
 from . import api_keys_ready, backup, escalation, exposure, gate, loaded_model, routes
 from .failures import absence, failure
-from .finding import Failure, Finding, State, quoted
+from .finding import Failure, Finding, quoted
 
 METRICS_ADVICE = (
     "Check that Prometheus scrapes the solver (spec.monitoring.serviceMonitor), and that the adapter that serves"
@@ -36,7 +37,7 @@ def findings(
         rolling = Finding("Progressing", "False", "UpgradeHeldBack", hold_reason)
     keys_finding = api_keys_ready.finding(solver, observed)
     route_findings = routes.findings(solver, observed)
-    return [
+    all_findings = [
         ready(solver, observed, verdict, failed, rolling, keys_finding, change, route_findings),
         available(solver, observed, verdict, failed, keys_finding),
         rolling,
@@ -46,11 +47,12 @@ def findings(
         monitoring_ready(solver, observed),
         *route_findings,
         exposure.finding(solver),
-        *([keys_finding] if keys_finding else []),
-        *([examined] if (examined := gate.finding(solver, change, observed)) else []),
-        *([escalates] if (escalates := escalation.finding(solver, observed)) else []),
-        *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
+        keys_finding,
+        gate.finding(solver, change, observed),
+        escalation.finding(solver, observed),
+        backup.finding(solver, observed),
     ]
+    return [each for each in all_findings if each is not None]
 
 
 def available(
@@ -61,10 +63,7 @@ def available(
     keys_finding: Finding | None,
 ) -> Finding:
     """True while replicas answer clients, even if there are fewer of them, or older ones, than the spec asks for."""
-
-    def finding(state: State, reason: str, message: str) -> Finding:
-        return Finding("Available", state, reason, message)
-
+    finding = partial(Finding, "Available")
     deployment = observed.deployment
     if deployment is None or deployment.available == 0:
         if deployment is not None and deployment.desired == 0:
@@ -109,7 +108,11 @@ def ready(
         message = "All replicas are available; the operator waits for the answer to a test question."
         return Finding("Ready", "False", "CanaryPending", message)
     if verdict.outcome == "failed":
-        return Finding("Ready", "False", "CanaryFailed", _canary_message(solver, verdict))
+        message = (
+            f"All replicas are available but a test question failed: {verdict.detail} The operator asks again."
+            f" See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
+        )
+        return Finding("Ready", "False", "CanaryFailed", message)
     if change is not None and gate.holds(change):
         message = f"All replicas of the previous spec are available and answer questions. {change.message}"
         return Finding("Ready", "False", change.reason, message)
@@ -122,10 +125,7 @@ def ready(
 
 def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
     """True while a roll-out to the newest spec is under way."""
-
-    def true(reason: str, message: str) -> Finding:
-        return Finding("Progressing", "True", reason, message)
-
+    true = partial(Finding, "Progressing", "True")
     if deployment is None:
         return true("Creating", "The Deployment has not been created yet.")
     if not deployment.current:
@@ -244,11 +244,4 @@ def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
         return Finding("MonitoringReady", "True", "NotInstalled", message)
     return Finding(
         "MonitoringReady", "True", "Applied", "All monitoring objects that the spec asks for exist."
-    )
-
-
-def _canary_message(solver: MCQSolver, verdict: CanaryVerdict) -> str:
-    return (
-        f"All replicas are available but a test question failed: {verdict.detail}"
-        f" The operator asks again. See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     )

@@ -1,5 +1,6 @@
 """The Ingress and the HTTPRoute of a solver: whether their controllers have accepted them."""
 
+from functools import partial
 from typing import Any
 
 from mcq_operator.api import Manifest, MCQSolver
@@ -46,10 +47,7 @@ def _not_applied(
 
 def _ingress(ingress: Manifest | None) -> Finding:
     """Read the status that the Ingress controller writes: an address means that it serves the Ingress."""
-
-    def false(reason: str, message: str) -> Finding:
-        return Finding("IngressReady", "False", reason, message)
-
+    false = partial(Finding, "IngressReady", "False")
     if ingress is None:
         return false("Creating", "The Ingress has not been created yet.")
     addresses = ingress.get("status", {}).get("loadBalancer", {}).get("ingress", [])
@@ -75,10 +73,7 @@ def _ingress(ingress: Manifest | None) -> Finding:
 
 def _route(solver: MCQSolver, route: Manifest | None) -> Finding:
     """Read the statuses that the Gateways' controllers write: all of them must accept the route."""
-
-    def false(reason: str, message: str) -> Finding:
-        return Finding("RouteAccepted", "False", reason, message)
-
+    false = partial(Finding, "RouteAccepted", "False")
     if route is None:
         return false("Creating", "The HTTPRoute has not been created yet.")
     parent_statuses = route.get("status", {}).get("parents", [])
