@@ -11,25 +11,19 @@ REPLACED_WITHIN = timedelta(minutes=1)
 """How soon a new Pod follows a failed one that it replaces: a ReplicaSet creates it at once."""
 
 
-def is_being_deleted(pod: Manifest) -> bool:
-    """Return whether the Pod is being deleted."""
-    return "deletionTimestamp" in pod["metadata"]
-
-
 def containers(pod: Manifest) -> list[Manifest]:
     """Return the statuses of the Pod's containers, init containers and sidecars first."""
     status = pod.get("status", {})
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def has_ended(pod: Manifest) -> bool:
-    """Return whether the Pod has ended for good, for example by eviction: its controller creates another one."""
-    return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
-
-
 def present(pod: Manifest) -> bool:
-    """Return whether the Pod should be running, so that its problems matter now."""
-    return not is_being_deleted(pod) and not has_ended(pod)
+    """Return whether the Pod should be running, so that its problems matter now.
+
+    A Pod that has ended, for example by eviction, is replaced by its controller.
+    """
+    ended = pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
+    return not ended and "deletionTimestamp" not in pod["metadata"]
 
 
 def predecessors(pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Manifest]:
