@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from .base import Manifest
 from .exam_status import ReportRef
 from .gate_status import Traffic
 from .resource_status import ObjectRef, ResourceStatus
+from .result import Count
 from .solver import MCQSolver
 
 
@@ -126,12 +129,11 @@ class CanaryVerdict:
     detail: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyCount:
-    """How many API keys a replica accepts, and how many entries of its Secret are invalid."""
+class KeyCount(BaseModel):
+    """How many API keys a replica accepts, and how many entries of its Secret are invalid, as it reports them."""
 
-    accepted: int
-    invalid: int
+    accepted: Count
+    invalid: Count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
-from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.probe_client import open_session
 from mcq_operator.probes.probers import Probers
 from mcq_operator.settings import Settings
 from mcq_operator.store import Change, Listing, Observation
@@ -132,7 +132,7 @@ async def lead(
         def requeue(key: Key) -> None:
             queue.add(key)
 
-        probers = Probers.over_http(ProbeClient(session), canary_url=settings.canary_url, requeue=requeue)
+        probers = Probers.over_http(session, canary_url=settings.canary_url, requeue=requeue)
         queue = _queue(settings, metrics, cluster, probers)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)

@@ -10,40 +10,28 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+import aiohttp
+from pydantic import BaseModel
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey
 from mcq_operator.api.observed import KeyCount
-from mcq_operator.api.result import Count
 
-from . import ProbeClient, ProbeError, replica_url
+from .probe_client import ask_replica
 from .prober import Probe, Prober, may_be_asked
 
-TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
-
-
-class Keys(BaseModel):
-    """A replica's API keys by validity."""
-
-    accepted: Count
-    invalid: Count
 
 
 class Readiness(BaseModel):
     """The body of `/readyz`."""
 
-    api_keys: Keys
+    api_keys: KeyCount
 
 
-async def ask_api_keys(client: ProbeClient, address: str) -> KeyCount | None:
-    """Ask over HTTP at the Pod's address, without a key; return None if the replica gives no counts. Never raise."""
-    try:
-        reply = await client.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
-        keys = Readiness.model_validate_json(reply.body).api_keys
-    except (ProbeError, ValidationError):
-        return None
-    return KeyCount(accepted=keys.accepted, invalid=keys.invalid)
+async def ask_api_keys(session: aiohttp.ClientSession, address: str) -> KeyCount | None:
+    """Ask at the Pod's address; return None if the replica gives no counts. Never raise."""
+    readiness = await ask_replica(session, address, "/readyz", Readiness)
+    return readiness.api_keys if readiness else None
 
 
 class APIKeyProber(Prober[KeyCount | None]):

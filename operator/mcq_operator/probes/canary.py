@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+import aiohttp
+
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import CanaryVerdict, Deployment, is_ready
 from mcq_operator.api.text import one_line
 
-from . import ProbeClient, ProbeError, Reply
+from .probe_client import ProbeError, Reply, get
 from .prober import Probe, Prober
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ LONGEST_QUOTE = 300
 PENDING = CanaryVerdict(outcome="pending")
 
 
-async def ask_canary(client: ProbeClient, url: str, key: SolverKey) -> CanaryVerdict:
+async def ask_canary(session: aiohttp.ClientSession, url: str, key: SolverKey) -> CanaryVerdict:
     """Ask over HTTP, through the Service, as any client in the cluster does; never raise.
 
     The replica itself has the question, at `/answerz`. This path needs no API key, because the operator must not read
@@ -32,9 +34,8 @@ async def ask_canary(client: ProbeClient, url: str, key: SolverKey) -> CanaryVer
     clients. `url` has the placeholders `{name}` and `{namespace}`.
     """
     try:
-        reply = await client.get(
-            url.format(name=key.name, namespace=key.namespace) + "/answerz", seconds=TIMEOUT_SECONDS
-        )
+        address = url.format(name=key.name, namespace=key.namespace) + "/answerz"
+        reply = await get(session, address, seconds=TIMEOUT_SECONDS)
     except ProbeError as error:
         return _failed_verdict(str(error))
     return (

@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+import aiohttp
+from pydantic import BaseModel, Field
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey
 from mcq_operator.api.text import one_line
 
-from . import ProbeClient, ProbeError, replica_url
+from .probe_client import ask_replica
 from .prober import Prober
 
-TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 3.0
 LONGEST_QUOTE = 500
 """Characters that a status quotes from a replica."""
@@ -25,17 +25,13 @@ class LoadProgress(BaseModel):
     progress: float | None = Field(ge=0, le=1)
 
 
-async def ask_load_progress(client: ProbeClient, address: str) -> str:
-    """Ask over HTTP at the Pod's address, because the Service leads only to ready replicas; never raise.
+async def ask_load_progress(session: aiohttp.ClientSession, address: str) -> str:
+    """Ask at the Pod's address, because the Service leads only to ready replicas; never raise.
 
     Return the progress as text, or an empty string if the replica gives none.
     """
-    try:
-        reply = await client.get(replica_url(address, "/startupz"), seconds=TIMEOUT_SECONDS)
-        state = LoadProgress.model_validate_json(reply.body)
-    except (ProbeError, ValidationError):
-        return ""
-    return message(state.detail, state.progress)
+    state = await ask_replica(session, address, "/startupz", LoadProgress)
+    return message(state.detail, state.progress) if state else ""
 
 
 def message(detail: str, progress: float | None) -> str:

@@ -5,15 +5,20 @@ operator can reach, an endless body. So a probe reads the status and the first b
 a deadline, and follows no redirect.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import aiohttp
+from pydantic import BaseModel, ValidationError
 
 from mcq_operator.api import names
 
 LONGEST_BODY = 4096
 """Bytes to read of a body; then the connection is closed."""
 IDENTITY = "identity"
+REPLICA_SECONDS = 3.0
+"""How long a replica may take to report about itself."""
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class ProbeError(Exception):
@@ -27,12 +32,6 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def replica_url(address: str, path: str, *, port: int | None = None) -> str:
-    """Return the URL of a path on the replica with this IP address, by default on the port for clients."""
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port or names.HTTP_PORT}{path}"
-
-
 def open_session() -> aiohttp.ClientSession:
     """Return a session that stores no cookies, reuses no connections and unpacks no bodies."""
     return aiohttp.ClientSession(
@@ -43,25 +42,34 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-class ProbeClient:
-    """Sends GET requests."""
+async def get(session: aiohttp.ClientSession, url: str, *, seconds: float) -> Reply:
+    """Return the answer through `session`, from `open_session`, whatever its status. Raises ProbeError."""
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with session.get(url, allow_redirects=False, timeout=timeout) as response:
+            return Reply(response.status, await _body(response))
+    except TimeoutError as error:
+        message = f"no answer from {url} within {seconds:.0f} s."
+        raise ProbeError(message) from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        message = f"{type(error).__name__}: {error}"
+        raise ProbeError(message) from error
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Send through `session`, from `open_session`."""
-        self._session = session
 
-    async def get(self, url: str, *, seconds: float) -> Reply:
-        """Return the answer, whatever its status. Raises ProbeError."""
-        timeout = aiohttp.ClientTimeout(total=seconds)
-        try:
-            async with self._session.get(url, allow_redirects=False, timeout=timeout) as response:
-                return Reply(response.status, await _body(response))
-        except TimeoutError as error:
-            message = f"no answer from {url} within {seconds:.0f} s."
-            raise ProbeError(message) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            message = f"{type(error).__name__}: {error}"
-            raise ProbeError(message) from error
+async def ask_replica(
+    session: aiohttp.ClientSession, address: str, path: str, answer: type[Answer], *, port: int | None = None
+) -> Answer | None:
+    """Ask the replica with this IP address, by default on the port for clients, without a key; never raise.
+
+    Return None if the replica gives no valid answer.
+    """
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{port or names.HTTP_PORT}{path}"
+    try:
+        reply = await get(session, url, seconds=REPLICA_SECONDS)
+        return answer.model_validate_json(reply.body)
+    except (ProbeError, ValidationError):
+        return None
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

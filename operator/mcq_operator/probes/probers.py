@@ -1,22 +1,18 @@
 """All that a solver's replicas are asked between its reconciles."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Self
+
+import aiohttp
+
+from mcq_operator.api import SolverKey
 
 from .api_keys import APIKeyProber, ask_api_keys
 from .canary import CanaryProber, ask_canary
 from .load_progress import LoadProgressProber, ask_load_progress
 from .traffic import TrafficProber, ask_traffic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mcq_operator.api import SolverKey
-
-    from .probe_client import ProbeClient
 
 
 @dataclass(kw_only=True)
@@ -30,14 +26,14 @@ class Probers:
 
     @classmethod
     def over_http(
-        cls, client: ProbeClient, *, canary_url: str, requeue: Callable[[SolverKey], None]
-    ) -> Probers:
-        """Ask with `client`, the test question at `canary_url`; a new answer requeues the solver's key."""
+        cls, session: aiohttp.ClientSession, *, canary_url: str, requeue: Callable[[SolverKey], None]
+    ) -> Self:
+        """Ask through `session`, the test question at `canary_url`; a new answer requeues the solver's key."""
         return cls(
-            canary=CanaryProber(partial(ask_canary, client, canary_url), requeue=requeue),
-            load_progress=LoadProgressProber(partial(ask_load_progress, client), requeue=requeue),
-            api_keys=APIKeyProber(partial(ask_api_keys, client), requeue=requeue),
-            traffic=TrafficProber(partial(ask_traffic, client), requeue=requeue),
+            canary=CanaryProber(partial(ask_canary, session, canary_url), requeue=requeue),
+            load_progress=LoadProgressProber(partial(ask_load_progress, session), requeue=requeue),
+            api_keys=APIKeyProber(partial(ask_api_keys, session), requeue=requeue),
+            traffic=TrafficProber(partial(ask_traffic, session), requeue=requeue),
         )
 
     def retry_in(self, key: SolverKey) -> float | None:

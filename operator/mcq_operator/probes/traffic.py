@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+import aiohttp
+from pydantic import BaseModel, Field
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.gate_status import ModeTraffic, Traffic
 
-from . import ProbeClient, ProbeError, replica_url
+from .probe_client import ask_replica
 from .prober import Probe, Prober, may_be_asked
 
-TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
 AT_ONCE = 8
 
@@ -37,15 +37,9 @@ class ReplicaTraffic(BaseModel):
     modes: Annotated[dict[str, _Mode], Field(max_length=16)]
 
 
-async def ask_traffic(client: ProbeClient, address: str) -> ReplicaTraffic | None:
-    """Ask over HTTP at the Pod's address; return None if the replica gives no counts. Never raise."""
-    try:
-        reply = await client.get(
-            replica_url(address, "/trafficz", port=names.PROBE_PORT), seconds=TIMEOUT_SECONDS
-        )
-        return ReplicaTraffic.model_validate_json(reply.body)
-    except (ProbeError, ValidationError):
-        return None
+async def ask_traffic(session: aiohttp.ClientSession, address: str) -> ReplicaTraffic | None:
+    """Ask at the Pod's address; return None if the replica gives no counts. Never raise."""
+    return await ask_replica(session, address, "/trafficz", ReplicaTraffic, port=names.PROBE_PORT)
 
 
 class TrafficProber(Prober[Traffic | None]):

@@ -11,8 +11,8 @@ from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import KeyCount, ObservedSolver
-from mcq_operator.probes import ProbeClient, open_session
 from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
+from mcq_operator.probes.probe_client import open_session
 
 KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
@@ -130,7 +130,7 @@ async def test_a_replica_is_asked_over_http(
 
     async with serving("/readyz", readyz) as url, open_session() as session:
         monkeypatch.setattr(names, "HTTP_PORT", int(url.rpartition(":")[2]))
-        assert await ask_api_keys(ProbeClient(session), "127.0.0.1") == count
+        assert await ask_api_keys(session, "127.0.0.1") == count
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
-from mcq_operator.probes import ProbeClient, open_session
 from mcq_operator.probes.canary import CanaryProber, ask_canary, fingerprint
+from mcq_operator.probes.probe_client import open_session
 
 KEY = SolverKey("team", "demo")
 PODS = [pod(ready=True)]
@@ -43,7 +43,7 @@ async def service() -> AsyncIterator[Service]:
 
 async def ask(url: str) -> CanaryVerdict:
     async with open_session() as session:
-        return await ask_canary(ProbeClient(session), url, KEY)
+        return await ask_canary(session, url, KEY)
 
 
 async def test_an_answered_test_question_is_an_answer(service: Service) -> None:

@@ -8,8 +8,8 @@ from aiohttp import web
 from tests.operator.support import serving, solver
 
 from mcq_operator.api import Manifest, SolverKey
-from mcq_operator.probes import ProbeClient, open_session
 from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress, message
+from mcq_operator.probes.probe_client import open_session
 
 KEY = SolverKey("team", "demo")
 
@@ -173,11 +173,10 @@ async def test_an_invalid_answer_has_no_progress() -> None:
         return web.Response(body=next(answers))
 
     async with serving("/startupz", handle, host="127.0.0.77", port=8000), open_session() as session:
-        client = ProbeClient(session)
-        assert [await ask_load_progress(client, "127.0.0.77") for _ in INVALID_ANSWERS] == [""] * len(
+        assert [await ask_load_progress(session, "127.0.0.77") for _ in INVALID_ANSWERS] == [""] * len(
             INVALID_ANSWERS
         )
-        assert await ask_load_progress(client, "127.0.0.78") == ""
+        assert await ask_load_progress(session, "127.0.0.78") == ""
 
 
 async def test_a_replicas_progress_is_one_line_without_control_characters() -> None:
@@ -185,4 +184,4 @@ async def test_a_replicas_progress_is_one_line_without_control_characters() -> N
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 
     async with serving("/startupz", handle, host="127.0.0.79", port=8000), open_session() as session:
-        assert await ask_load_progress(ProbeClient(session), "127.0.0.79") == "Fetching [31mred 20 % done."
+        assert await ask_load_progress(session, "127.0.0.79") == "Fetching [31mred 20 % done."

@@ -11,8 +11,9 @@ from tests.operator.support import serving
 
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
-from mcq_operator.probes import ProbeClient, ProbeError, Reply, open_session
+from mcq_operator.probes import probe_client
 from mcq_operator.probes.canary import ask_canary
+from mcq_operator.probes.probe_client import ProbeError, Reply, open_session
 
 KEY = SolverKey("team", "demo")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -23,12 +24,12 @@ FITS_IN_BUFFERS = 16 * 2**20
 
 async def get(url: str, *, seconds: float = 10) -> Reply:
     async with open_session() as session:
-        return await ProbeClient(session).get(f"{url}/x", seconds=seconds)
+        return await probe_client.get(session, f"{url}/x", seconds=seconds)
 
 
 async def ask(url: str) -> CanaryVerdict:
     async with open_session() as session:
-        return await ask_canary(ProbeClient(session), url, KEY)
+        return await ask_canary(session, url, KEY)
 
 
 @asynccontextmanager
@@ -128,7 +129,7 @@ async def test_a_probe_keeps_no_cookies() -> None:
 
     async with serving("/x", set_cookie) as url, open_session() as session:
         for _ in range(2):
-            await ProbeClient(session).get(f"{url.replace('127.0.0.1', 'localhost')}/x", seconds=10)
+            await probe_client.get(session, f"{url.replace('127.0.0.1', 'localhost')}/x", seconds=10)
     assert cookies == [None, None]
 
 

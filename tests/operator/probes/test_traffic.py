@@ -10,7 +10,8 @@ from tests.operator.support import pod, serving, solver
 
 from mcq_operator.api import Manifest, SolverKey, names
 from mcq_operator.api.gate_status import ModeTraffic, Traffic
-from mcq_operator.probes import ProbeClient, open_session, traffic
+from mcq_operator.probes import traffic
+from mcq_operator.probes.probe_client import open_session
 from mcq_operator.probes.traffic import ReplicaTraffic, TrafficProber, ask_traffic
 
 COUNTS = {
@@ -109,5 +110,5 @@ async def test_an_answer_is_not_trusted(monkeypatch: pytest.MonkeyPatch, body: A
 
     async with serving("/trafficz", trafficz) as url, open_session() as session:
         monkeypatch.setattr(names, "PROBE_PORT", int(url.rpartition(":")[2]))
-        answer = await ask_traffic(ProbeClient(session), "127.0.0.1")
+        answer = await ask_traffic(session, "127.0.0.1")
     assert (answer is not None) is known
