@@ -33,9 +33,7 @@ from mcq_operator.api.kinds import (
     SOLVER,
     WATCHED,
     Kind,
-    kind_named,
 )
-from mcq_operator.api.observed import Rival
 from mcq_operator.api.resource import KEYS
 
 from .apply import Applied, Applier
@@ -49,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 Read = TypeVar("Read", bound=Resource)
 
+KINDS: dict[type[Key], Kind] = {SolverKey: SOLVER, ExamKey: EXAM}
+"""The kind of each key's resource."""
 AT_ONCE = 4
 """Concurrent lists of versions."""
 
@@ -65,7 +65,7 @@ class Cluster:
         self._instance = instance
         self._listing = asyncio.Semaphore(AT_ONCE)
         self._discovery = Discovery(client)
-        self._route_table = RouteTable(client, scopes=self._scopes, clock=time.monotonic)
+        self.routes = RouteTable(client, scopes=self._scopes, clock=time.monotonic)
         self._applier = Applier(client, self._discovery)
 
     @property
@@ -122,8 +122,8 @@ class Cluster:
 
     async def stored(self, key: Key) -> Resource | None:
         """Return the resource's metadata and status without its spec, which may be invalid. Raises ClusterError."""
-        model, kind = (MCQSolver, SOLVER) if isinstance(key, SolverKey) else (MCQExam, EXAM)
-        raw = await self._client.get(kind, namespace=key.namespace, name=key.name)
+        model = MCQSolver if isinstance(key, SolverKey) else MCQExam
+        raw = await self._client.get(KINDS[type(key)], namespace=key.namespace, name=key.name)
         return None if raw is None else model.without_spec(raw)
 
     async def exams(self, solver: MCQSolver) -> list[MCQExam]:
@@ -157,9 +157,9 @@ class Cluster:
         The reconcile calls it after reading the children. A missing child was either deleted alone, or taken by the
         garbage collector together with the resource.
         """
-        kind = kind_named(API_VERSION, resource.KEY.KIND)
-        assert kind is not None  # noqa: S101 - it is in the table
-        raw = await self._client.get_live(kind, namespace=resource.namespace, name=resource.name)
+        raw = await self._client.get_live(
+            KINDS[resource.KEY], namespace=resource.namespace, name=resource.name
+        )
         metadata: Manifest = raw["metadata"] if raw else {}
         return metadata.get("uid") == resource.metadata.uid and "deletionTimestamp" not in metadata
 
@@ -196,14 +196,6 @@ class Cluster:
         fields = f"regarding.uid={metadata['uid']},type=Warning"
         events = await self._client.list(EVENT, namespace=metadata["namespace"], fields=fields)
         return sorted(events, key=lambda event: event.get("deprecatedLastTimestamp") or "")
-
-    async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
-        """Return the older Ingress or HTTPRoute that takes requests of the desired one. Raises ClusterError."""
-        return await self._route_table.rival(kind, desired, live)
-
-    def lists_route(self, kind: Kind, live: Manifest) -> bool:
-        """Return whether the list of routes is newer than the object's hosts and paths."""
-        return self._route_table.has_all(kind, live)
 
     async def emit_event(self, resource: Resource, event: Manifest) -> None:
         """Create an Event. Log a failure: nothing depends on Events."""

@@ -43,7 +43,7 @@ async def find_route_conflicts(
             continue
         live = children.live.get(ref)
         try:
-            rival = await cluster.rival(kind, manifest, live)
+            rival = await cluster.routes.rival(kind, manifest, live)
             if rival is None:
                 continue
             result.rivals.append(rival)
@@ -51,7 +51,7 @@ async def find_route_conflicts(
                 continue
             result.withheld.add(ref)
             # Keep a host that no other object has, until the spec is corrected.
-            taken = await cluster.rival(kind, live, live) if live else None
+            taken = await cluster.routes.rival(kind, live, live) if live else None
             if taken is not None and taken.elsewhere:
                 result.deleted.add(ref)
         except NoAnswerError:
@@ -65,7 +65,7 @@ async def find_route_conflicts(
 def has_new_route(cluster: Cluster, applied: Applied) -> bool:
     """Return whether an Ingress or HTTPRoute is so new that the list may lack a rival of the same moment."""
     return any(
-        not cluster.lists_route(_KINDS[ref.kind], live)
+        not cluster.routes.has_all(_KINDS[ref.kind], live)
         for ref, live in applied.live.items()
         if ref.kind in _KINDS
     )
