@@ -108,7 +108,10 @@ class Applier:
         needs: Collection[ObjectRef],
         unread: Collection[ObjectRef],
     ) -> None:
-        """Write an object after the earlier ones, unless one that it needs is, or may be, someone else's."""
+        """Write an object after the earlier ones, and add the result to `applied`.
+
+        Leave it as it is if an object that it needs is, or may be, someone else's.
+        """
         if earlier:
             await asyncio.wait(earlier)
         ref = ref_of(desired)
@@ -117,12 +120,6 @@ class Applier:
             if live is not None and _ours(live, resource):
                 applied.live[ref] = live
             return
-        await self._write(applied, resource, ref, desired, live)
-
-    async def _write(
-        self, applied: Applied, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
-    ) -> None:
-        """Create or apply one object, and add the result to `applied`."""
         stored = await attempt("apply", ref, self._write_or_conflict(resource, ref, desired, live))
         if kind_of(desired) in self._discovery.absent:
             applied.absent.append(ref)
