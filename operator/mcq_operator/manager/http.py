@@ -2,29 +2,30 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 
+@dataclass
 class Health:
-    """The health of an operator that leads. One that waits for the lease is always healthy."""
+    """The health of an operator that leads. One that waits for the lease is always healthy.
 
-    def __init__(self, *, stuck_seconds: float) -> None:
-        """`stuck_seconds` is the time limit of one reconcile."""
-        self._stuck = stuck_seconds
-        self._longest: Callable[[], float] = lambda: 0.0
+    Attributes:
+        stuck_seconds: the time limit of one reconcile.
+        longest_reconcile: returns the age of the longest reconcile, in seconds.
 
-    def watch(self, *, longest_reconcile: Callable[[], float]) -> None:
-        """Take the age of the longest reconcile, in seconds, from this function."""
-        self._longest = longest_reconcile
+    """
+
+    stuck_seconds: float
+    longest_reconcile: Callable[[], float] = lambda: 0.0
 
     def problem(self) -> str:
         """Return the problem; empty if there is none."""
-        if (longest := self._longest()) > self._stuck:
-            return f"a reconcile has been running for {longest:.0f} s"
-        return ""
+        longest = self.longest_reconcile()
+        return f"a reconcile has been running for {longest:.0f} s" if longest > self.stuck_seconds else ""
 
 
 @asynccontextmanager

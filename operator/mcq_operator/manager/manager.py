@@ -92,16 +92,14 @@ async def run(settings: Settings, metrics: Metrics) -> int:
             problem=health.problem,
         ),
     ):
+        callbacks: dict[str, Any] = {"on_write": metrics.count_write, "on_request": metrics.count_request}
         if settings.lease is None:
             metrics.leader.set(1)
-            client_without_lease = CachedClient(
-                api_client, on_write=metrics.count_write, on_request=metrics.count_request
-            )
-            await _race(lead(settings, metrics, client_without_lease, ready, health), stopped.wait())
+            client = CachedClient(api_client, **callbacks)
+            await _race(lead(settings, metrics, client, ready, health), stopped.wait())
             return 0
         namespace, _, name = settings.lease.partition("/")
-        lease_client = Client(api_client, on_write=metrics.count_write, on_request=metrics.count_request)
-        leases = LeaseClient(lease_client, namespace=namespace, name=name)
+        leases = LeaseClient(Client(api_client, **callbacks), namespace=namespace, name=name)
         timing = Timing(
             duration=settings.lease_duration_seconds,
             renew_deadline=settings.lease_renew_deadline_seconds,
@@ -109,12 +107,7 @@ async def run(settings: Settings, metrics: Metrics) -> int:
         )
         election = LeaderElection(leases, identity=_identity(), clock=time.monotonic, timing=timing)
         metrics.leader.set_function(lambda: election.is_leader)
-        client = CachedClient(
-            api_client,
-            on_write=metrics.count_write,
-            on_request=metrics.count_request,
-            may_write=lambda: election.is_leader,
-        )
+        client = CachedClient(api_client, **callbacks, may_write=lambda: election.is_leader)
         ready.set()
         return await _lead_while_elected(
             election, lambda: lead(settings, metrics, client, ready, health), stopped
@@ -136,7 +129,7 @@ async def lead(
         queue = _queue(settings, metrics, cluster, probers)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
-        health.watch(longest_reconcile=queue.longest)
+        health.longest_reconcile = queue.longest
         changed, listed = asyncio.Event(), asyncio.Event()
         watches = Watches(
             namespaces=settings.namespaces,

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from mcq_operator.api import Key
 from mcq_operator.client import Cluster, ClusterError
@@ -10,6 +11,8 @@ from mcq_operator.client import Cluster, ClusterError
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 1.0
 """The pause before the next try of a request that failed."""
@@ -19,14 +22,7 @@ LIST_TIMEOUT_SECONDS = 30.0
 
 async def discover_first(cluster: Cluster) -> None:
     """Discover the optional kinds before any reconcile: the status would call an undiscovered kind absent."""
-    while True:
-        try:
-            await cluster.discover()
-        except ClusterError as error:
-            logger.warning("can't list the API server's kinds, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return
+    await _until_answered(cluster.discover, "the API server's kinds")
 
 
 async def start(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
@@ -88,10 +84,15 @@ async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
 
 
 async def _keys(cluster: Cluster) -> list[Key]:
-    """Return every resource's key; repeat the request until the server answers."""
+    """Return every resource's key."""
+    return await _until_answered(cluster.keys, "the resources")
+
+
+async def _until_answered(request: Callable[[], Awaitable[Answer]], subject: str) -> Answer:
+    """Repeat a request until the server answers; return the answer."""
     while True:
         try:
-            return await cluster.keys()
+            return await request()
         except ClusterError as error:
-            logger.warning("can't list the resources, trying again: %s", error)
+            logger.warning("can't list %s, trying again: %s", subject, error)
             await asyncio.sleep(RETRY_SECONDS)

@@ -194,7 +194,7 @@ async def test_only_a_later_list_confirms_a_difference(
 def test_a_stuck_reconcile_is_unhealthy() -> None:
     health = Health(stuck_seconds=300)
     assert health.problem() == ""
-    health.watch(longest_reconcile=lambda: 301)
+    health.longest_reconcile = lambda: 301
     assert health.problem() == "a reconcile has been running for 301 s"
-    health.watch(longest_reconcile=lambda: 299)
+    health.longest_reconcile = lambda: 299
     assert health.problem() == ""
