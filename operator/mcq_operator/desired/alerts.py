@@ -128,7 +128,6 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQSolverErrorRatioHigh",
         f"{_recorded(solver, 'mcq_solver:request_errors:ratio_rate5m')} > {limits.max_error_ratio:g}",
         lasting="5m",
-        severity="warning",
         summary=f"MCQSolver {name} fails to answer {{{{ $value | humanizePercentage }}}} of its questions",
     )
     full = limits.max_queue_ratio * solver.spec.limits.max_queued_requests
@@ -136,14 +135,12 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQSolverQueueSaturated",
         f"max(mcq_queue_depth{{{_replicas(solver)}}}) > {full:g}",
         lasting="5m",
-        severity="warning",
         summary=f"{{{{ $value }}}} questions wait in a replica of MCQSolver {name}",
     )
     yield _alert(
         "MCQSolverAbstentionsHigh",
         f"{_recorded(solver, 'mcq_solver:abstentions:ratio_rate30m')} > {limits.max_abstention_ratio:g}",
         lasting="15m",
-        severity="warning",
         summary=f"MCQSolver {name} abstains from {{{{ $value | humanizePercentage }}}} of its questions",
     )
     ready = _status_metric(solver, "mcq_solver_ready_replicas")
@@ -159,7 +156,6 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQSolverRolloutStalled",
         _status_metric(solver, "mcq_solver_condition", 'reason=~"ProgressDeadlineExceeded|RolledBack"'),
         lasting="1m",
-        severity="warning",
         summary=f"The replicas of MCQSolver {name}'s newest spec do not start; older replicas go on answering",
     )
     yield _alert(
@@ -174,7 +170,6 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQSolverBackupFailing",
         _status_metric(solver, "mcq_solver_condition", 'type="BackedUp",status="False"'),
         lasting="1m",
-        severity="warning",
         summary=f"The backups of namespace {solver.namespace} by MCQSolver {name} fail",
     )
 
@@ -192,7 +187,6 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQExamAccuracyDropped",
         f"{accuracy} < {best}",
         lasting="1m",
-        severity="warning",
         summary=f"MCQSolver {name} has {{{{ $value | humanizePercentage }}}} of exam {{{{ $labels.name }}}} right,"
         " below the 95 % interval of its best result of 30 days",
     )
@@ -200,7 +194,6 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQExamCalibrationDrifted",
         f"{error} - {least} > {drift:g}",
         lasting="1m",
-        severity="warning",
         summary=f"The calibration error of MCQSolver {name} in exam {{{{ $labels.name }}}} is"
         " {{ $value | humanizePercentage }} above its lowest of 30 days",
     )
@@ -208,7 +201,6 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQExamNotPassed",
         f"{passed} == 0",
         lasting="1m",
-        severity="warning",
         summary=f"MCQSolver {name} has not passed exam {{{{ $labels.name }}}}",
     )
 
@@ -238,8 +230,8 @@ def _alert(
     expression: str,
     *,
     lasting: str,
-    severity: str,
     summary: str,
+    severity: str = "warning",
     labels: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     return {
