@@ -38,7 +38,7 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
     proven = evidence.proven(exam, observed, stored)
     restored = [] if observed.job else [each for each in stored if each.name == observed.restored]
     last = newest([*proven, *restored])
-    failed = failure(exam, observed, stored)
+    failed = next(_failures(exam, observed, stored), None)
     complete = _complete(exam, observed, proven, restored, failed)
     findings = [complete, _degraded(failed), *_passed(exam, last, complete)]
     return ExamStatus(
@@ -147,7 +147,8 @@ def _complete(
         return Finding("Complete", "False", "WaitingForSolver", message)
     shards = exam.spec.parallelism
     count = job.get("status", {}).get("succeeded", 0)
-    message = f"{count} of {shards} shards have answered their questions. Watch: {_logs(exam)}"
+    watch = f"kubectl logs -n {exam.namespace} -l {names.selector(exam)}"
+    message = f"{count} of {shards} shards have answered their questions. Watch: {watch}"
     return Finding("Complete", "False", "Sitting", message)
 
 
@@ -195,12 +196,8 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
             yield Finding("Passed", "Unknown", "Inconclusive", message)
 
 
-def failure(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> Failure | None:
-    """Return why the exam can't run, or None."""
-    return next(_failures(exam, observed, stored), None)
-
-
 def _failures(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> Iterator[Failure]:
+    """Yield why the exam can't run."""
     yield from object_failures(observed.conflicts, observed.blocked, observed.refused, kind=exam.KEY.KIND)
     job = observed.job
     if job is None:
@@ -223,7 +220,3 @@ def _failures(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> I
                 yield from task_failures(pod, PODS)
         if observed.warning is not None:
             yield warning_failure(observed.warning)
-
-
-def _logs(exam: MCQExam) -> str:
-    return f"kubectl logs -n {exam.namespace} -l {names.selector(exam)}"

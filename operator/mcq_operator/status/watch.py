@@ -10,7 +10,7 @@ from datetime import datetime
 
 from mcq_operator.api import GateStatus, MCQSolver
 from mcq_operator.api.gate_status import Traffic, WatchStatus
-from mcq_operator.api.observed import Deployment, ObservedSolver
+from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.api.scaling import Watch
 
 from .pods import present, restarts
@@ -55,8 +55,9 @@ def advance(
     if gate.watch.ended:
         return gate
     if gate.watch.since is None:
-        begun = gate.watch.model_copy(update={"since": stamp(now)})
-        return _with(gate, begun) if _rolled_out(solver, observed.deployment) else gate
+        if observed.deployment is None or not observed.deployment.rolled_out(solver):
+            return gate
+        return gate.model_copy(update={"watch": gate.watch.model_copy(update={"since": stamp(now)})})
     elapsed = (now - datetime.fromisoformat(gate.watch.since)).total_seconds()
     is_last = elapsed >= spec.watch.seconds
     return _compare(gate, gate.watch, spec.watch, observed, advice=advice, is_last=is_last)
@@ -86,7 +87,7 @@ def _compare(
     compared = min(before.questions, after.questions) >= FEWEST
     result = "no worse" if compared else f"not compared: fewer than {FEWEST} questions"
     message = f"{gate.message} Watched for {limits.seconds} s: {result} ({_counts(after)}; before: {_counts(before)})."
-    return _with(gate.model_copy(update={"message": message}), ended)
+    return gate.model_copy(update={"message": message, "watch": ended})
 
 
 def _counts(traffic: Traffic) -> str:
@@ -106,14 +107,6 @@ def without_way_back(gate: GateStatus, refused: GateStatus) -> GateStatus:
     """Return the gate of a change that is worse but can't be undone, because the earlier ReplicaSet is gone."""
     message = f"{refused.message} But ReplicaSet {gate.replica_set} is gone, so the change's replicas stay."
     return gate.model_copy(update={"watch": refused.watch, "message": message})
-
-
-def _with(gate: GateStatus, watch: WatchStatus) -> GateStatus:
-    return gate.model_copy(update={"watch": watch})
-
-
-def _rolled_out(solver: MCQSolver, deployment: Deployment | None) -> bool:
-    return deployment is not None and deployment.rolled_out(solver)
 
 
 def _differences(before: Traffic, after: Traffic, limits: Watch, *, is_last: bool) -> Iterator[str]:
