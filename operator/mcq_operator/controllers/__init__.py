@@ -2,6 +2,5 @@
 
 from .dispatch import reconcile
 from .steps import Outcome, Result
-from .upgrades import Upgrades
 
-__all__ = ["Outcome", "Result", "Upgrades", "reconcile"]
+__all__ = ["Outcome", "Result", "reconcile"]

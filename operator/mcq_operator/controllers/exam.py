@@ -14,8 +14,7 @@ from .steps import (
     REFUSED_RETRY_SECONDS,
     Outcome,
     Result,
-    readable_exam,
-    readable_solver,
+    readable,
     retained,
     unfinished,
     warning,
@@ -94,7 +93,7 @@ async def reconcile_exam(
 
 async def _solver(exam: MCQExam, cluster: Cluster) -> MCQSolver | None:
     """Return the exam's solver, unless it is being deleted."""
-    solver = await readable_solver(cluster, exam.solver_key)
+    solver = await readable(cluster.solver(exam.solver_key))
     return None if solver is None or solver.deleting else solver
 
 
@@ -103,7 +102,7 @@ async def _baseline(exam: MCQExam, cluster: Cluster) -> ReportRef | None:
     ref = exam.spec.baseline_ref
     if ref is None:
         return None
-    baseline = await readable_exam(cluster, ExamKey(exam.namespace, ref.name))
+    baseline = await readable(cluster.exam(ExamKey(exam.namespace, ref.name)))
     report = baseline.status.report if baseline else None
     return report if report and report.digest else None
 

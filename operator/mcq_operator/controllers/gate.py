@@ -11,7 +11,7 @@ from mcq_operator.api.kinds import EXAM, SOLVER
 from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.client import Applied, Cluster
 
-from .steps import readable_exam, readable_solver
+from .steps import readable
 
 
 async def gated_change(
@@ -71,7 +71,7 @@ async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) 
     spec = solver.spec.rollout.gate
     if gate is None or spec is None or gate.phase == "Waiting":
         return []
-    exam = await readable_exam(cluster, ExamKey(solver.namespace, spec.exam_ref.name))
+    exam = await readable(cluster.exam(ExamKey(solver.namespace, spec.exam_ref.name)))
     if exam is None:
         return []
     exam_copy = desired.gate.candidate_exam(solver, exam, spec)
@@ -85,9 +85,9 @@ async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) ->
     has_candidate = SOLVER.named(name) in live
     has_exam = EXAM.named(name) in live
     return status.gate.GateObjects(
-        exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
-        candidate=await readable_solver(cluster, SolverKey(solver.namespace, name))
+        exam=await readable(cluster.exam(ExamKey(solver.namespace, gate.exam_ref.name))) if gate else None,
+        candidate=await readable(cluster.solver(SolverKey(solver.namespace, name)))
         if has_candidate
         else None,
-        candidate_exam=await readable_exam(cluster, ExamKey(solver.namespace, name)) if has_exam else None,
+        candidate_exam=await readable(cluster.exam(ExamKey(solver.namespace, name))) if has_exam else None,
     )

@@ -9,15 +9,11 @@ from typing import TypeVar
 
 from mcq_operator import status
 from mcq_operator.api import (
-    ExamKey,
     Key,
     Manifest,
-    MCQExam,
-    MCQSolver,
     ObjectRef,
     Resource,
     ResourceStatus,
-    SolverKey,
 )
 from mcq_operator.api.kinds import POD, kind_named
 from mcq_operator.api.observed import Refusal, WarningEvent
@@ -65,18 +61,13 @@ class Result:
     error: Exception | None = None
 
 
-async def readable_solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
-    """Return the solver; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
-    try:
-        return await cluster.solver(key)
-    except InvalidSpecError:
-        return None
+async def readable(read: Awaitable[Read | None]) -> Read | None:
+    """Return the resource; None if there is none, or its spec is invalid, as its own status says.
 
-
-async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
-    """Return the exam; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
+    Raises ClusterError.
+    """
     try:
-        return await cluster.exam(key)
+        return await read
     except InvalidSpecError:
         return None
 
@@ -86,8 +77,17 @@ async def warning(
 ) -> WarningEvent | None:
     """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
     subject = status.pending.hanging_pod(pods, now=now) or status.pending.podless_job(jobs, pods, now=now)
-    warnings = await optional_read(cluster.warnings(subject)) if subject else []
-    if not subject or not warnings:
+    if subject is None:
+        return None
+    try:
+        warnings = await cluster.warnings(subject)
+    except NoAnswerError:
+        raise
+    except ClusterError as error:
+        # The status can do without it.
+        logger.warning("a read failed, so a status lacks a detail: %s", error)
+        return None
+    if not warnings:
         return None
     last = warnings[-1]
     return WarningEvent(
@@ -96,17 +96,6 @@ async def warning(
         reason=last["reason"],
         message=last.get("note", ""),
     )
-
-
-async def optional_read(call: Awaitable[Read]) -> Read | None:
-    """Return the result of a read that the status can do without; None if the server refuses it."""
-    try:
-        return await call
-    except NoAnswerError:
-        raise
-    except ClusterError as error:
-        logger.warning("a read failed, so a status lacks a detail: %s", error)
-        return None
 
 
 async def write(cluster: Cluster, stored: Resource, new_status: ResourceStatus, now: datetime) -> bool:
