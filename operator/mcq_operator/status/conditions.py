@@ -8,7 +8,7 @@ from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
 from . import api_keys_ready, backup, escalation, exposure, gate, loaded_model, routes
-from .failures import absence, failure
+from .failures import absence, failure, not_applied
 from .finding import Failure, Finding, quoted
 
 METRICS_ADVICE = (
@@ -230,13 +230,12 @@ def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
     monitoring = solver.spec.monitoring
     if monitoring.service_monitor.enabled is False and monitoring.alerts.enabled is False:
         return Finding("MonitoringReady", "True", "NotWanted", "The spec asks for no monitoring.")
-    absent = absence(observed, SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind)
+    kinds = (SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind)
+    absent = absence(observed, *kinds)
     if absent is not None:
         return Finding("MonitoringReady", "False", "CRDNotInstalled", absent)
-    for problem in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
-        if problem.kind in (SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind):
-            message = f"The {problem.kind} could not be applied; the Degraded condition says why."
-            return Finding("MonitoringReady", "False", "NotApplied", message)
+    if (problem := not_applied("MonitoringReady", observed, *kinds)) is not None:
+        return problem
     if not observed.monitored:
         message = (
             "The cluster has no prometheus-operator, so Prometheus must discover the replicas in another way."

@@ -6,7 +6,7 @@ from mcq_operator.api import MCQSolver, ObjectRef, Rollback
 from mcq_operator.api.kinds import HTTP_ROUTE, JOB, kind_named
 from mcq_operator.api.observed import Deployment, ObservedSolver, Refusal, Rival, WarningEvent
 
-from .finding import Failure, quoted
+from .finding import Failure, Finding, quoted
 from .pod_failures import pod_failures, repeated_failure
 from .pods import present
 
@@ -128,6 +128,15 @@ def absence(observed: ObservedSolver, *kinds: str) -> str | None:
         kind = kind_named(ref.api_version, ref.kind)
         if ref.kind in kinds and kind is not None:
             return f"The API server has no {ref.kind} ({ref.api_version}): install {kind.provider}."
+    return None
+
+
+def not_applied(condition: str, observed: ObservedSolver, *kinds: str) -> Finding | None:
+    """Return the condition if an object of these kinds could not be applied, or None."""
+    for ref in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
+        if ref.kind in kinds:
+            message = f"The {ref.kind} could not be applied; the Degraded condition says why."
+            return Finding(condition, "False", "NotApplied", message)
     return None
 
 

@@ -7,7 +7,7 @@ from mcq_operator.api import Manifest, MCQSolver
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.api.observed import ObservedSolver
 
-from .failures import absence
+from .failures import absence, not_applied
 from .finding import Finding, quoted
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -38,11 +38,7 @@ def _not_applied(
             f"The {kind} is not applied: another namespace has its host. The Degraded condition says which."
         )
         return Finding(condition, "False", "HostConflict", message)
-    for ref in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
-        if ref.kind == kind:
-            message = f"The {kind} could not be applied; the Degraded condition says why."
-            return Finding(condition, "False", "NotApplied", message)
-    return None
+    return not_applied(condition, observed, kind)
 
 
 def _ingress(ingress: Manifest | None) -> Finding:
