@@ -14,14 +14,10 @@ def one_line(text: str) -> str:
 
 def escape_controls(text: str) -> str:
     """Return the text with control and reordering characters escaped, except line breaks and tabs."""
-    return "".join(_escape(each) if _is_control(each) else each for each in text)
+    return "".join(ascii(each)[1:-1] if _is_control(each) else each for each in text)
 
 
 def _is_control(character: str) -> bool:
     if character in LINES_AND_TABS:
         return False
     return character in REORDERING or unicodedata.category(character) in {"Cc", "Cs"}
-
-
-def _escape(character: str) -> str:
-    return ascii(character)[1:-1]

@@ -116,7 +116,8 @@ class WorkQueue(Generic[Item]):
             key = self._next()
             self._depth(self._length())
             self._running[key] = self._clock()
-            self._forget_timer(key)
+            if (timer := self._timers.pop(key, None)) is not None:
+                timer.cancel()
             try:
                 await self._handle(key)
             finally:
@@ -158,11 +159,6 @@ class WorkQueue(Generic[Item]):
     def _due(self, key: Item) -> None:
         self._timers.pop(key, None)
         self.add(key)
-
-    def _forget_timer(self, key: Item) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
 
 
 def backoff(failures: int, random: float) -> float:
