@@ -102,7 +102,7 @@ def placeholder_part(questions: Sequence[AnyExamQuestion]) -> Part:
     rows = [
         Row(
             id=each.id,
-            digest=each.digest,
+            digest=each.keyed_digest,
             subject=each.subject,
             labels=each.labels,
             answer=each.labels[each.answer],

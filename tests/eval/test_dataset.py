@@ -194,6 +194,14 @@ def test_the_same_content_in_another_file_and_order_is_a_duplicate_and_reported(
     assert exam.duplicates == [f"{second}:1: the same question as {first}:1"]
 
 
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    """A result names its files, and a calibration's rule is for each of them."""
+    (tmp_path / "other").mkdir()
+    paths = [exam_file(tmp_path / "test.jsonl", FRUIT), exam_file(tmp_path / "other/test.jsonl", FRUIT)]
+    with pytest.raises(ExamUnreadable, match=r"other/test\.jsonl: another file has the same name"):
+        read_exams(paths)
+
+
 def test_a_unicode_line_separator_does_not_end_a_line(tmp_path: Path) -> None:
     line = json.dumps({**FRUIT, "question": "Which\u2028is?"}, ensure_ascii=False)
     assert "\u2028" in line

@@ -83,13 +83,26 @@ def test_the_error_by_chance_is_near_the_error_of_a_calibrated_model() -> None:
     assert calibration_error.chance_ece(many) < by_chance / 3
 
 
-@pytest.mark.parametrize("over", [0.0, 0.04, 0.1])
-def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(over: float) -> None:
+@pytest.mark.parametrize(
+    ("least", "most", "over", "count"),
+    [
+        (0.5, 1, 0.0, 500),
+        (0.5, 1, 0.04, 500),
+        (0.5, 1, 0.1, 500),
+        (0.95, 1, 0.05, 100),
+        (0.97, 0.97, 0.07, 100),
+        (0.999, 0.999, 0.019, 100),
+    ],
+)
+def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(
+    least: float, most: float, over: float, count: int
+) -> None:
+    """Also of a confident model, whose answers fall into one bin and may all be right."""
     generator = np.random.default_rng(9)
     above = 0
     for _ in range(200):
-        confidences = generator.uniform(0.5, 1, 500)
-        rights = generator.random(500) < confidences - over
+        confidences = generator.uniform(least, most, count)
+        rights = generator.random(count) < confidences - over
         drawn = [
             outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
         ]

@@ -1,11 +1,13 @@
 """Running an exam: every question is asked once, failures are listed, and two results are compared."""
 
 import io
+import json
 import math
 from pathlib import Path
 
 import pytest
 from tests.eval.fakes import COUNT, IDENTITY, PREPARED, FakeAnswerer, evaluate, run
+from tests.eval.files import exam_file
 
 from mcq_eval.calibration_fit.fit_tables import print_fit
 from mcq_eval.dataset.exam_file import read_exams
@@ -22,6 +24,15 @@ from mcq_service.engine import Tokens
 from mcq_service.mcq import LabelScores
 from mcq_service.mcq.probabilities import rotations
 from mcq_service.prompts import CHATML, Form
+
+
+@pytest.fixture
+def corrected(exam: Path, tmp_path: Path) -> Path:
+    """Return the exam with other answers to its first five questions."""
+    lines = [json.loads(line) for line in exam.read_text().splitlines()]
+    for line in lines[:5]:
+        line["answer"] = (line["answer"] + 1) % 3
+    return exam_file(tmp_path / "corrected.jsonl", *lines)
 
 
 async def test_every_question_is_asked_once_in_mode_answer_with_the_options(exam: Path) -> None:
@@ -139,6 +150,14 @@ async def test_questions_without_an_earlier_answer_are_not_compared(exam: Path) 
     compared = (await evaluate(FakeAnswerer(best=1), exam, before=before)).compared
     assert compared is not None
     assert (compared.questions, compared.unanswered) == (COUNT // 2, 0)
+
+
+async def test_a_question_with_a_corrected_answer_is_another_question(exam: Path, corrected: Path) -> None:
+    """The same answer of the model would be right before and wrong now, or the reverse."""
+    before = (await evaluate(FakeAnswerer(), exam)).rows
+    compared = (await evaluate(FakeAnswerer(), corrected, before=before)).compared
+    assert compared is not None
+    assert (compared.questions, compared.discordant) == (COUNT - 5, [])
 
 
 def test_a_file_that_is_not_a_result_is_refused(tmp_path: Path) -> None:

@@ -80,11 +80,28 @@ def test_questions_of_all_types_are_read(mixed: Path) -> None:
         ({**SCORE, "answer": True}, "answer: write a level, or its position from 0"),
         ({**SCORE, "answer": "great"}, "answer: write a level, or its position from 0"),
         ({"type": "score", "id": "a"}, "input: Field required"),
+        (
+            {**SCORE, "levels": ["1", "2", "3"], "answer": 1},
+            r'answer: 1 may mean the level "1" or the level "2"',
+        ),
+        (
+            {**SCORE, "levels": ["-1", "0", "1"], "answer": 0},
+            r'answer: 0 may mean the level "0" or the level "-1"',
+        ),
     ],
 )
 def test_an_invalid_line_is_an_error_that_names_it(tmp_path: Path, line: dict[str, Any], reason: str) -> None:
     with pytest.raises(ExamUnreadable, match=r"exam\.jsonl:2: .*" + reason):
         read_exams([exam(tmp_path / "exam.jsonl", CHOICE, line)])
+
+
+def test_a_number_that_means_one_level_is_an_answer(tmp_path: Path) -> None:
+    lines = [
+        {**SCORE, "levels": ["0", "1", "2"], "answer": 1},
+        {**SCORE, "levels": ["1", "2", "3"], "answer": "1"},
+    ]
+    read = read_exams([exam(tmp_path / "exam.jsonl", *lines)])
+    assert [each.labels[each.answer] for each in read.typed] == ["1", "1"]
 
 
 async def test_a_service_and_a_model_in_process_give_the_same_report(mixed: Path) -> None:
@@ -113,6 +130,21 @@ async def test_a_service_and_a_model_in_process_give_the_same_report(mixed: Path
     assert "error of scores" in text.getvalue()
     assert "1.000 levels" in text.getvalue()
     assert "Error of scores" in render_page(outside)
+
+
+async def test_the_threshold_of_a_mixed_exam_is_of_its_multiple_choice_questions(
+    mixed: Path, tmp_path: Path
+) -> None:
+    replica = Replica(FakeTexts())
+    replica.load()
+    assert replica.lifecycle.backend
+    inside = InProcess(replica.lifecycle.backend)
+    typed = await evaluate(inside, exam(tmp_path / "typed.jsonl", PREDICATE, SCORE))
+    assert [
+        (await evaluate(inside, mixed)).figures.risk_coverage[0].total,
+        typed.figures.risk_coverage[0].total,
+    ] == [1, 2]
+    replica.close()
 
 
 async def test_a_minimum_confidence_refuses_users_but_no_exam(mixed: Path) -> None:

@@ -47,6 +47,11 @@ class ExamQuestion(_WithAnswer):
         """The letters of the choices, in their order."""
         return [option.label for option in self.question.options]
 
+    @property
+    def keyed_digest(self) -> str:
+        """The SHA-256 of the content and the right answer: results are compared on questions where it is equal."""
+        return _keyed(self.digest, self.question.options[self.answer].text)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TypedExamQuestion(_WithAnswer):
@@ -58,6 +63,11 @@ class TypedExamQuestion(_WithAnswer):
     def labels(self) -> list[str]:
         """True and False, or the levels, in their order."""
         return self.question.labels
+
+    @property
+    def keyed_digest(self) -> str:
+        """See ExamQuestion."""
+        return _keyed(self.digest, self.labels[self.answer])
 
 
 AnyExamQuestion = ExamQuestion | TypedExamQuestion
@@ -84,6 +94,10 @@ class Exam:
             return chosen
         kept = {each.digest for each in sorted(chosen, key=lambda each: each.digest)[:limit]}
         return [each for each in chosen if each.digest in kept]
+
+
+def _keyed(digest: str, right: str) -> str:
+    return hashlib.sha256(f"{digest} {right}".encode()).hexdigest()
 
 
 def content_digest(question: Question) -> str:

@@ -51,6 +51,10 @@ def read_exams(paths: Sequence[Path]) -> Exam:
     places: dict[str, str] = {}
     for path in paths:
         text = read_text(path)
+        if path.name in exam.digests:
+            raise ExamUnreadable(
+                f"{path}: another file has the same name, and a result names its files: rename one."
+            )
         exam.digests[path.name] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         _read_lines(exam, places, path, text)
     if not (exam.questions or exam.typed):

@@ -77,11 +77,18 @@ class TypedLine(BaseModel):
 
     @model_validator(mode="after")
     def _answer_is_offered(self) -> Self:
-        if self._find() is None:
+        position, labels = self._find(), self.question.labels
+        if position is None:
             expected = (
                 "true or false" if self.question.type == "predicate" else "a level, or its position from 0"
             )
             raise PydanticCustomError("answer", "answer: write {expected}", {"expected": expected})
+        if isinstance(self.answer, int) and str(self.answer) in {*labels} - {labels[position]}:
+            raise PydanticCustomError(
+                "answer",
+                'answer: {answer} may mean the level "{answer}" or the level "{level}": write the level in quotes',
+                {"answer": self.answer, "level": labels[position]},
+            )
         return self
 
     @property

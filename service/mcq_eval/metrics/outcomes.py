@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel
 from scipy.stats import binomtest
@@ -17,22 +17,20 @@ if TYPE_CHECKING:
 
 ONE_SIDED = 0.9
 """The confidence of a two-sided interval; each end alone holds with 95 %."""
+QuestionType = Literal["choice", "predicate", "score"]
 _MIN_PROBABILITY = 1e-12  # limits the loss of a probability that was rounded to 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answered question: a probability for each of `labels`, and the position of the correct one.
-
-    `ordered` says that the labels are the levels of a score.
-    """
+    """An answered question: a probability for each of `labels`, and the position of the correct one."""
 
     labels: Sequence[str]
     probabilities: Sequence[float]
     answer: int
     subject: str | None = None
     abstained: bool = False
-    ordered: bool = False
+    type: QuestionType = "choice"
 
     @property
     def chosen(self) -> int:
@@ -98,7 +96,7 @@ def brier(outcomes: Sequence[Outcome]) -> float:
 
 def level_error(outcomes: Iterable[Outcome]) -> float | None:
     """Return the mean distance, in levels, of the expected level from the correct one; None without a score."""
-    scores = [each for each in outcomes if each.ordered]
+    scores = [each for each in outcomes if each.type == "score"]
     return _mean(abs(expected_level(each.probabilities) - each.answer) for each in scores) if scores else None
 
 

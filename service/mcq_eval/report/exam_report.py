@@ -78,8 +78,9 @@ class Figures(BaseModel):
 
     `ece` and `reliability` have bins of equal width. `answered` leaves out the abstentions. `confusion` counts how
     often the second letter was chosen when the first was correct. `risk_coverage` and `thresholds` don't depend on the
-    minimum confidence in the exam. `level_error` is the mean distance of a score's expected level from the correct
-    one; null without scores.
+    minimum confidence in the exam; they leave typed questions out, unless there are no others, because these have
+    other probabilities. `level_error` is the mean distance of a score's expected level from the correct one; null
+    without scores.
     """
 
     accuracy: Proportion
@@ -103,7 +104,8 @@ class Figures(BaseModel):
     def of(cls, answered: Sequence[Outcome]) -> Self:
         """Return the figures of at least one question."""
         letters = letter_bias.selection_bias(answered)
-        curve = risk_coverage.risk_coverage(answered)
+        choices = [each for each in answered if each.type == "choice"]
+        curve = risk_coverage.risk_coverage(choices or answered)
         return cls(
             accuracy=outcomes.accuracy(answered),
             answered=outcomes.accuracy(each for each in answered if not each.abstained),

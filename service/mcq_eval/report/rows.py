@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcq_eval.errors import ResultUnreadable, one_line
 from mcq_eval.evidence import read_verified
-from mcq_eval.metrics.outcomes import Outcome
+from mcq_eval.metrics.outcomes import Outcome, QuestionType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Row(BaseModel):
     """An answered question. `answer` is the correct label, `chosen` the most probable one.
 
-    A label is a letter; of a predicate True or False, of a score a level.
+    A label is a letter; of a predicate True or False, of a score a level. `digest` is of the question and its correct
+    answer, so a corrected answer makes another question.
     """
 
     id: str
@@ -33,7 +34,7 @@ class Row(BaseModel):
     probabilities: list[float]
     abstained: bool
     answer_ms: float
-    type: Literal["choice", "predicate", "score"] = "choice"
+    type: QuestionType = "choice"
 
     @property
     def outcome(self) -> Outcome:
@@ -44,7 +45,7 @@ class Row(BaseModel):
             self.labels.index(self.answer),
             self.subject,
             self.abstained,
-            self.type == "score",
+            self.type,
         )
 
 

@@ -84,7 +84,7 @@ async def run_exam(
     failures = []
     for question, result in zip(questions, results.results, strict=True):
         if result.answer is None:
-            failures.append(Failure(id=question.id, digest=question.digest, detail=_reason(result)))
+            failures.append(Failure(id=question.id, digest=question.keyed_digest, detail=_reason(result)))
         else:
             answered.append((question, result.answer))
     if not answered and any(map(_may_succeed_later, results.results)):
@@ -123,7 +123,7 @@ def _row(question: AnyExamQuestion, answer: Answer) -> Row:
     probabilities = [each.probability for each in answer.probabilities]
     return Row(
         id=question.id,
-        digest=question.digest,
+        digest=question.keyed_digest,
         subject=question.subject,
         labels=question.labels,
         answer=question.labels[question.answer],
