@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack.errors import SettingError
 from hack.images.platforms import target_platforms
 from hack.installation import solvers_of
 from hack.kubectl import Kubectl
@@ -19,6 +20,11 @@ def check_parameters(settings: Settings) -> list[str]:
     # Without a cluster: kubectl only builds the kustomization, if SOLVER is one.
     solvers = solvers_of(Kubectl(Path("kubectl"), Path(os.devnull)), settings.solver)
     names = [f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in solvers]
+    if settings.ingress_url and len(names) > 1:
+        raise SettingError(
+            f"INGRESS_URL is the address of one solver, but SOLVER has {len(names)}: leave it out. Then each is "
+            "asked at the URL in its status."
+        )
     return [
         f"REGISTRY={settings.registry}",
         f"TAG={settings.tag}",

@@ -19,7 +19,7 @@ from delivery.push import push
 from delivery.pushed_images import RECORD
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
-from delivery.release.upload import upload
+from delivery.release.upload import SUMS, is_uploaded, upload
 from delivery.signing.cosign import signer
 from delivery.signing.sign import PUBLIC_KEY, sign_image
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
 
 CRDS = "crds"
-SUMS = "SHA256SUMS"
 VERIFY = Path(__file__).with_name("verify.sh")
 UPGRADE = """\
 ## Upgrade
@@ -98,12 +97,16 @@ def crds_at(root: Path, revision: str) -> dict[str, str]:
 def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, progress: Progress) -> Path:
     """Build, push and sign the images and the chart, write the release's files into dist/VERSION, and tag.
 
-    Return the folder. Raises ImageError, SettingError, ToolError, KubectlError or ReleaseError, and then tags nothing.
+    If the store has the whole release already, only the tag is missing. Return the folder. Raises ImageError,
+    SettingError, ToolError, KubectlError or ReleaseError, and then tags nothing.
     """
+    folder = DIST / version
+    if settings.release_store and is_uploaded(folder, settings.release_store):
+        _tag(version)
+        return folder
     build(platforms=target_platforms())
     images = push(settings, progress)
     sboms = write_sboms(progress)
-    folder = DIST / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with progress.step("installer and chart"):
@@ -127,8 +130,12 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     if settings.release_store:
         with progress.step(f"copy to {settings.release_store}"):
             upload(folder, settings.release_store)
-    git(ROOT, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
+    _tag(version)
     return folder
+
+
+def _tag(version: str) -> None:
+    git(ROOT, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
 
 
 def _write_notes(folder: Path, version: str, images: Images, chart: str) -> None:

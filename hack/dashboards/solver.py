@@ -33,7 +33,7 @@ def _quantiles(metric: str) -> list[Query]:
 
 def overview() -> str:
     """Return the overview: rate, errors, durations and saturation."""
-    failed = outcomes(*FAILED_OUTCOMES)
+    failed, valid = outcomes(*FAILED_OUTCOMES), outcomes(*ANSWERED_OUTCOMES, *FAILED_OUTCOMES)
     now = [
         number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
                " tells, when a replica is scraped.", "none",
@@ -42,7 +42,8 @@ def overview() -> str:
                f"max(mcq_solver_ready_replicas{{{SOLVER}}}) or sum(up{{{REPLICAS}}})", good_above=1),
         number("Questions", "Questions a second, whatever came of them.", "reqps", _rate("mcq_requests_total")),
         number("Failed", "The share of questions that were in order and not answered.", "percentunit",
-               f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / {_rate('mcq_requests_total')}",
+               f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / "
+               f"{_rate('mcq_requests_total', labels=valid)}",
                bad_above=0.01),
         number("Answer p95", "95 of 100 answers take no longer, from admission to the probabilities.", "s",
                _quantile(0.95, "mcq_answer_duration_seconds")),

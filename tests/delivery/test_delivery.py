@@ -98,7 +98,16 @@ def test_parameters_are_checked_without_a_cluster(monkeypatch: pytest.MonkeyPatc
     assert f"SOLVER={SAMPLE} (default/demo)" in check_parameters(Settings(good))
     other = tmp_path / "pod.yaml"
     other.write_text("kind: Pod\n")
-    for wrong in ({"REGISTRY": ""}, {"TAG": "a b"}, {"ENVIRONMENT": "production"}, {"SOLVER": str(other)}):
+    two = tmp_path / "two.yaml"
+    two.write_text(f"{SAMPLE.read_text()}\n---\n{SAMPLE.read_text().replace('demo', 'other')}")
+    check_parameters(Settings(good | {"SOLVER": str(two)}))
+    for wrong in (
+        {"REGISTRY": ""},
+        {"TAG": "a b"},
+        {"ENVIRONMENT": "production"},
+        {"SOLVER": str(other)},
+        {"SOLVER": str(two), "INGRESS_URL": "http://one.example.com"},
+    ):
         with pytest.raises(InstallError):
             check_parameters(Settings(good | wrong))
     monkeypatch.setenv("PLATFORMS", "linux/s390x")

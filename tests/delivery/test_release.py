@@ -13,8 +13,8 @@ from delivery.installer import write_installer
 from delivery.release import __main__ as program
 from delivery.release import changelog, compatibility, versions
 from delivery.release.errors import ReleaseError
-from delivery.release.release import crds_at, prepare
-from delivery.release.upload import upload
+from delivery.release.release import crds_at, prepare, write_sums
+from delivery.release.upload import is_uploaded, upload
 from hack.installation import DEFAULT, Images
 from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT
@@ -212,8 +212,14 @@ def test_a_release_is_copied_to_a_bucket_once(tmp_path: Path, monkeypatch: pytes
         assert upload(release, "s3://releases/mcq") == "s3://releases/mcq/1.2.3"
 
         assert (bucket / "mcq/1.2.3/install.yaml").read_text() == "kind: Namespace\n"
+        assert not is_uploaded(release, "s3://releases/mcq"), "the sums are missing: the copy broke off"
+        write_sums(release)
+        upload(release, "s3://releases/mcq")
+        assert is_uploaded(release, "s3://releases/mcq")
+        (release / "install.yaml").write_text("kind: Service\n")
+        write_sums(release)
         with pytest.raises(ReleaseError, match="has files already: a released version never changes"):
-            upload(release, "s3://releases/mcq")
+            is_uploaded(release, "s3://releases/mcq")
         with pytest.raises(ReleaseError, match="Can't copy the release to s3://missing/"):
             upload(release, "s3://missing")
 

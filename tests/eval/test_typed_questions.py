@@ -96,7 +96,7 @@ def test_an_invalid_line_is_an_error_that_names_it(tmp_path: Path, line: dict[st
 
 
 def test_a_number_that_means_one_level_is_an_answer(tmp_path: Path) -> None:
-    lines = [
+    lines: list[dict[str, Any]] = [
         {**SCORE, "levels": ["0", "1", "2"], "answer": 1},
         {**SCORE, "levels": ["1", "2", "3"], "answer": "1"},
     ]

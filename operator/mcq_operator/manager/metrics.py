@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mcq_operator.api import ExamKey, ExamStatus, Key, ResourceStatus, SolverKey, SolverStatus
+from mcq_operator.status.exam import NOT_SAT
 
 
 class _ConditionLabels(NamedTuple):
@@ -87,7 +88,9 @@ def _sat(status: ExamStatus) -> float | None:
 
 def _passed(status: ExamStatus) -> float | None:
     passed = status.condition("Passed")
-    return float(passed.status == "True") if passed else None
+    if passed is None or passed.reason == NOT_SAT:
+        return None  # the figures are of earlier replicas, and those of the current ones are awaited
+    return float(passed.status == "True")
 
 
 _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
@@ -109,7 +112,7 @@ _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
     ),
     "mcq_exam_questions": ("Answered questions in the last sitting.", lambda status: status.count),
     "mcq_exam_sat_timestamp_seconds": ("When the last sitting ended.", _sat),
-    "mcq_exam_passed": ("1 when the last result meets spec.pass, else 0.", _passed),
+    "mcq_exam_passed": ("1 when the result of the current replicas meets spec.pass, else 0.", _passed),
 }
 
 

@@ -1,4 +1,7 @@
-"""Recognize the requests of exams: they do not count as traffic, which is of users alone."""
+"""Recognize the requests of exams.
+
+The metrics count only their tokens: everything else, and with it the alerts, is about users alone.
+"""
 
 from __future__ import annotations
 

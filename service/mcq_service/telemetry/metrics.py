@@ -69,7 +69,9 @@ class Metrics:
             collector(registry=self.registry)
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
-        self._requests = counter("mcq_requests", "Questions, by outcome.", ["mode", "outcome"])
+        self._requests = counter(
+            "mcq_requests", "Questions, by outcome, without those of exams.", ["mode", "outcome"]
+        )
         self._duration = histogram(
             "mcq_request_duration_seconds", "Time from admission to the end, the reasoning included.", ["mode"],
             buckets=SECONDS,
@@ -146,6 +148,10 @@ class Metrics:
 
     def answered(self, answer: Answer, *, own: Usage) -> None:
         """Count one answered question. `own` are the tokens of this replica's model, without another solver's."""
+        self._count_tokens(own)
+        self._gen_ai.record_answer(answer, own)
+        if of_exam.get():
+            return
         exemplar = _exemplar(answer.trace_id)
         mode, timings = answer.mode, answer.timings
         outcome = "abstained" if answer.abstained else "answered"
@@ -158,32 +164,35 @@ class Metrics:
         elif answer.answer is not None:
             label = answer.answer.label
             self._labels.labels(label if len(label) == 1 else "other").inc()
-        self._count_tokens(own)
-        self._gen_ai.record_answer(answer, own)
 
     def escalated(self, answer: Answer) -> None:
         """Count one question that another solver answered, or abstained from."""
         assert answer.escalation is not None
+        if of_exam.get():
+            return
         self._escalations.labels("abstained" if answer.abstained else "answered").inc()
         self._escalation_confidence.labels("first").observe(answer.escalation.first_confidence)
         self._escalation_confidence.labels("other").observe(answer.confidence)
 
     def escalation_failed(self) -> None:
         """Count one question that the other solver gave no answer to."""
-        self._escalations.labels("failed").inc()
+        if not of_exam.get():
+            self._escalations.labels("failed").inc()
 
     def completed(
         self, *, mode: str, operation: str, model: str, tokens: Usage, seconds: float, first: float | None
     ) -> None:
         """Count one text of the OpenAI-compatible surface; `first` is the time to its first token."""
-        self._count(mode=mode, outcome="answered", seconds=seconds)
-        self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))
         self._count_tokens(tokens)
         self._gen_ai.record(operation, model, tokens, seconds=seconds, first=first)
+        if not of_exam.get():
+            self._count(mode=mode, outcome="answered", seconds=seconds)
+            self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))
 
     def refused(self, *, mode: str, outcome: str) -> None:
         """Count one request that was not answered; `outcome` is the problem's slug."""
-        self._count(mode=mode, outcome=outcome)
+        if not of_exam.get():
+            self._count(mode=mode, outcome=outcome)
 
     def _count_tokens(self, usage: Usage) -> None:
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
@@ -198,11 +207,10 @@ class Metrics:
     def _count(self, *, mode: str, outcome: str, seconds: float | None = None) -> None:
         """Count one question; `seconds` is the time of an answered one."""
         self._requests.labels(mode, outcome).inc()
-        if not of_exam.get():
-            self._outcomes[outcome] += 1
-            if seconds is not None:
-                self._answered_by_mode[mode] += 1
-                self._seconds_by_mode[mode] += seconds
+        self._outcomes[outcome] += 1
+        if seconds is not None:
+            self._answered_by_mode[mode] += 1
+            self._seconds_by_mode[mode] += seconds
 
     def exposition(self) -> bytes:
         """Return the metrics as OpenMetrics text."""

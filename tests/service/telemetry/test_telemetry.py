@@ -98,12 +98,30 @@ async def test_the_traffic_has_the_sums_for_the_operator(replica: Replica, clien
     await client.post(ANSWER, json=QUESTION)
     await client.post(ANSWER, json={**QUESTION, "mode": "answer", "min_confidence": 0.9})
     await client.post(ANSWER, json={"question": "?"})
-    await client.post(ANSWER, json=QUESTION, headers=dict([EXAM]))
-    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="answered"}') == 2
     traffic = (await client.get("/trafficz")).json()
     assert traffic["outcomes"] == {"answered": 1, "abstained": 1, "invalid-question": 1}
     assert {mode: each["questions"] for mode, each in traffic["modes"].items()} == {"explain": 1, "answer": 1}
     assert traffic["modes"]["explain"]["seconds"] > 0
+
+
+async def test_an_exam_counts_as_tokens_only(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Its queues and abstentions would fire the alerts on what users get, and end a roll-out."""
+    replica.load(min_confidence=0.99)
+    before = (await client.get("/metrics")).text
+    decision = {
+        "input": "Fire is hot.",
+        "questions": [{"type": "predicate", "instructions": "It is warm."}],
+    }
+    assert (await client.post(ANSWER, json=QUESTION, headers=dict([EXAM]))).json()["abstained"]
+    assert (await client.post(ANSWER, json={"question": "?"}, headers=dict([EXAM]))).is_client_error
+    assert (await client.post("/v1/decisions", json=decision, headers=dict([EXAM]))).is_success
+    changed = {
+        line.partition("{")[0].partition(" ")[0]
+        for line in set((await client.get("/metrics")).text.splitlines()) - set(before.splitlines())
+        if line.startswith("mcq_")
+    }
+    assert changed == {"mcq_tokens_total", "mcq_prefix_cache_tokens_total"}
+    assert (await client.get("/trafficz")).json() == {"outcomes": {}, "modes": {}}
 
 
 def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Replica) -> None:
