@@ -70,6 +70,21 @@ async def test_a_page_of_an_allowed_origin_may_ask(
             assert answer.headers["access-control-allow-origin"] in {ORIGIN, "*"}
 
 
+@pytest.mark.parametrize("header", ["mcq-escalation", "x-stainless-lang"])
+@pytest.mark.parametrize("allowed", [(ORIGIN,), ("*",)])
+async def test_a_page_of_an_allowed_origin_may_send_any_header(
+    replica: Replica, tmp_path: Path, header: str, allowed: Sequence[str]
+) -> None:
+    """The API has headers of its own, and clients such as openai-js add theirs."""
+    async with cors_client(replica, tmp_path, allowed) as client:
+        names = f"authorization,content-type,{header}"
+        preflight = await client.options(
+            ANSWER, headers={**PREFLIGHT, "Access-Control-Request-Headers": names}
+        )
+        assert preflight.status_code == 200
+        assert header in preflight.headers["access-control-allow-headers"]
+
+
 async def test_options_without_a_page_returns_the_methods(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ANY = "*"
 _METHODS = ("GET", "HEAD", "POST")
-_HEADERS = ("Authorization", "Content-Type", "Traceparent", "Tracestate")
 
 
 class CORS:
@@ -35,7 +34,8 @@ class CORS:
                 app,
                 allow_origins=allowed,
                 allow_methods=_METHODS,
-                allow_headers=_HEADERS,
+                # Clients such as openai-js add headers of their own. Keys are a page's own headers, never cookies.
+                allow_headers=(ANY,),
                 expose_headers=("Retry-After",),
             )
 
