@@ -55,11 +55,12 @@ class Sampler:
     """Samples tokens: `temperature` 0 takes the most probable one, `top_p` drops the improbable rest."""
 
     def __init__(self, *, temperature: float, top_p: float, seed: int | None) -> None:
-        """Sample reproducibly: the same seed and logits give the same tokens."""
+        """Sample reproducibly: the same seed, of 64 bits with or without a sign, and logits give the same tokens."""
         self.greedy = temperature == 0 or top_p == 0
         self._temperature = temperature
         self._top_p = top_p
-        self._random = np.random.default_rng(None if seed is None else abs(seed))
+        # numpy takes no negative seed.
+        self._random = np.random.default_rng(None if seed is None else seed % 2**64)
 
     def sample(self, row: NDArray[np.float32]) -> int:
         """Sample a token for this row of logits."""

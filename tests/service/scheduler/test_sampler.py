@@ -69,6 +69,19 @@ def test_top_p_is_exact_for_a_flat_vocabulary() -> None:
     assert len(drawn) > 1500
 
 
+def test_each_seed_samples_tokens_of_its_own() -> None:
+    """The texts of one request have neighbouring seeds, which may be negative."""
+    row = np.zeros(5000, np.float32)
+
+    def draw(seed: int) -> tuple[int, ...]:
+        sampler = Sampler(temperature=1, top_p=1, seed=seed)
+        return tuple(sampler.sample(row) for _ in range(4))
+
+    seeds = [-(2**63), -2, -1, 0, 1, 2, 2**63 - 1]
+    assert len({draw(seed) for seed in seeds}) == len(seeds)
+    assert draw(-1) == draw(-1)
+
+
 @pytest.mark.parametrize("settings", [{"temperature": 0, "top_p": 1}, {"temperature": 1, "top_p": 0}])
 def test_greedy_is_the_first_of_the_largest(settings: dict[str, float]) -> None:
     """The seed does not matter."""
