@@ -71,7 +71,8 @@ class FakeTexts:
     Each step waits for `gate` and raises `error`, if set.
 
     A question with the text `broken` fails with `failure`, and so does every text after `fails_after` pieces. `read`
-    has the prompts that were read, `forced` the forced text, and `decoded` counts the requested pieces.
+    has the prompts that were read, `forced` the forced text, and `decoded` counts the requested pieces. `clock` is the
+    clock of the texts.
     """
 
     best: int = 1
@@ -86,6 +87,7 @@ class FakeTexts:
     forced: list[str] = field(default_factory=list)
     decoded: int = 0
     open_texts: int = 0
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -215,7 +217,7 @@ class FakeText:
 
     def _begin(self) -> None:
         if self.started_at is None:
-            self.started_at = time.monotonic()
+            self.started_at = self._texts.clock()
             self._texts.read.append(self._prompt)
 
 
@@ -250,6 +252,7 @@ class Replica:
         calibration: Calibration | None = None,
         chat_template: ChatTemplate | None = None,
         escalation: Escalation | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Become ready; call it inside the event loop."""
         limits = Limits(
@@ -274,6 +277,7 @@ class Replica:
             metrics=self.metrics,
             tracing=self.tracing,
             escalation=escalation,
+            clock=clock,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
         generation = Generation(

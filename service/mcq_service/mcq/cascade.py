@@ -70,7 +70,9 @@ class Cascade:
                 admission, part
             )
             usage = first.usage + answer.usage
-            return answer.model_copy(update={"usage": usage}), usage
+            # The first reading ended the wait in the queue.
+            timings = answer.timings.model_copy(update={"queue_ms": first.timings.queue_ms})
+            return answer.model_copy(update={"usage": usage, "timings": timings}), usage
         answer = escalated(
             answer, first=decision, by=self.escalation.name, usage=first.usage, timings=first.timings
         )

@@ -298,6 +298,26 @@ async def test_an_admitted_question_is_not_refused_when_it_is_read_again(
             assert (await asked).status_code == 200
 
 
+@pytest.mark.parametrize("select", ["one", "all"])
+async def test_the_other_solvers_time_is_no_time_in_the_queue(
+    replica: Replica, client: httpx.AsyncClient, slow: Slow, select: str
+) -> None:
+    """The wait in the queue ends with the first reading; the answer waits for the second one."""
+    seconds = 100.0
+
+    def clock() -> float:
+        return seconds
+
+    replica.texts.clock = clock
+    async with escalating(replica, slow.url, clock=clock):
+        asked = asyncio.create_task(client.post(ANSWER, json={**QUESTION, "select": select}))
+        await until(lambda: slow.asked)
+        seconds += 5
+        slow.answer.set()
+        timings = (await asked).json()["timings"]
+    assert timings == {"queue_ms": 0, "answer_ms": 5000, "total_ms": 5000}
+
+
 async def test_without_reasoning_the_question_is_not_read_again(
     replica: Replica, client: httpx.AsyncClient, slow: Slow
 ) -> None:
