@@ -206,6 +206,24 @@ async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: Remo
         await write(texts)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_only_cr_and_lf_end_a_line_of_a_stream(
+    upstream: Upstream, client: OpenAIClient, end: str, size: int
+) -> None:
+    """A model may write U+2028, U+2029 or U+0085. Chunks may end inside a character or a line's end."""
+    texts = ["a\u2028b", "\u2029", "c\x85d\x1e"]
+    chunks = [json.dumps({"choices": [{"text": text}]}, ensure_ascii=False) for text in texts]
+    sent = "".join(f"data: {each}{end}{end}" for each in [*chunks, "[DONE]"]).encode()
+
+    async def parts() -> AsyncIterator[bytes]:
+        for start in range(0, len(sent), size):
+            yield sent[start : start + size]
+
+    upstream.replies = [lambda: StreamingResponse(parts(), media_type="text/event-stream")]
+    assert [each.text async for each in client.stream({"prompt": "x"})] == texts
+
+
 async def test_a_stream_that_is_too_long_is_a_failure(upstream: Upstream, texts: RemoteTextEngine) -> None:
     upstream.replies = [too_long]
     with pytest.raises(EngineFailed, match="does not answer: ResponseTooLong"):

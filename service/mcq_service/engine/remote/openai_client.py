@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
@@ -123,9 +123,9 @@ class OpenAIClient:
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[Completion]:
         """Stream the chunks of a completion; closing the iterator stops the server. Raises like `complete`."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        async with self._send("POST", "/completions", body) as response:
+        async with self._send("POST", "/completions", body) as response, aclosing(_lines(response)) as lines:
             try:
-                async for line in response.aiter_lines():
+                async for line in lines:
                     data = line.removeprefix(_EVENT).strip() if line.startswith(_EVENT) else ""
                     if data == _LAST_EVENT:
                         return
@@ -201,3 +201,19 @@ class OpenAIClient:
 
     def _failed(self, error: httpx2.HTTPError) -> EngineFailed:
         return EngineFailed(f"The engine at {self.name} does not answer: {type(error).__name__}.")
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[str]:
+    """Yield the lines of a stream, some of them empty. Only CR and LF end one: a model's text may have U+2028.
+
+    httpx2's own lines end as those of str.splitlines do.
+    """
+    line: list[bytes] = []
+    async with aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            for part in chunk.splitlines(keepends=True):
+                line.append(part)
+                if part.endswith((b"\r", b"\n")):
+                    yield b"".join(line).decode(errors="replace")
+                    line.clear()
+    yield b"".join(line).decode(errors="replace")
