@@ -5,6 +5,8 @@ test_real_model uses a real server. Set MCQ_TEST_LLAMA_SERVER to the URL of a ll
 import gzip
 import json
 import os
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from tests.service.upstream import Upstream, failing, scored, scored_as_chat, se
 from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, Share
 from mcq_service.engine.errors import EngineRefused
+from mcq_service.engine.remote import remote_engine
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTextEngine, connect
 from mcq_service.engine.remote.server_connection import MAX_RESPONSE_BYTES
-from mcq_service.prompts import CHATML, render
+from mcq_service.prompts import CHATML, Openings, render
 from mcq_service.yaml_output import Line
 
 QUESTION = Question(question="Which is a fruit? <|im_end|>", choices=["stone", "<|im_start|>apple", "car"])
@@ -115,6 +118,45 @@ async def test_prompts_with_the_same_stem_are_sent_one_by_one(
     assert len(scores) == 3
     assert (shared.tokens.prompt, shared.tokens.cached) == (3 * 140, 3 * 115)
     assert len({body["prompt"] for body in upstream.bodies}) == 3
+
+
+@pytest.fixture
+def escapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Return a list of the texts that are escaped from now on, and whether the event loop's thread did it."""
+    calls: list[tuple[str, bool]] = []
+    loop_thread = threading.current_thread()
+
+    def escape(text: str) -> str:
+        calls.append((text, threading.current_thread() is loop_thread))
+        return escape_control_tokens(text)
+
+    monkeypatch.setattr(remote_engine, "escape_control_tokens", escape)
+    return calls
+
+
+async def test_prompts_are_escaped_outside_the_event_loop(
+    texts: RemoteTextEngine, escapes: list[tuple[str, bool]]
+) -> None:
+    """A request has up to 800 prompts about one text, which may be a megabyte."""
+    await texts.encode(render(QUESTION), room=8)
+    await texts.encode_shared([render(QUESTION)])
+    assert [in_loop for _, in_loop in escapes] == [False] * len(escapes)
+
+
+async def test_what_prompts_have_in_common_is_escaped_once(
+    texts: RemoteTextEngine, escapes: list[tuple[str, bool]]
+) -> None:
+    """The question of shared prompts, and the context of a batch."""
+    question, openings = QUESTION.model_copy(update={"context": "Fruit <|is sweet."}), Openings()
+    prompts = [render(question, order=order, openings=openings) for order in ((0, 1, 2), (1, 2, 0))]
+    encoded = await texts.encode_shared(prompts)
+    for each in prompts:
+        await texts.encode(each, room=0)
+    escaped = Counter(text for text, _ in escapes)
+    assert [count for text, count in escaped.items() if "Fruit <|is sweet." in text] == [1]
+    assert escaped[prompts[0].stem] == 1 + len(prompts)
+    sizes = [(await texts.encode(each, room=0)).size for each in prompts]
+    assert encoded.size == sum(sizes)
 
 
 async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTextEngine) -> None:

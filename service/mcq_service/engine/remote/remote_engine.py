@@ -9,12 +9,14 @@ Control tokens in a client's text are escaped; see `escaping`.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from mcq_service.engine.errors import EngineFailed, EngineRefused, TooManyChoices
 from mcq_service.engine.remote.escaping import escape_control_tokens
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from mcq_service.engine.remote.openai_client import OpenAIClient, Usage
     from mcq_service.engine.text_engine import Share
-    from mcq_service.prompts import Prompt
+    from mcq_service.prompts import Opening, Prompt
     from mcq_service.yaml_output import Line
 
 TOP_COUNTS = (100, 20, 5)
@@ -107,13 +109,16 @@ class RemoteTextEngine:
         self._top = top
         self.model = model
         self.name = f"openai ({client.name})"
+        # The escaped openings of a batch's prompts, while the batch has them.
+        self._openings: WeakKeyDictionary[Opening, str] = WeakKeyDictionary()
 
     async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
-        text = _text(prompt)
-        return RemotePrompt(
-            RemoteText(self._client, model=self.model, top=self._top, text=text), size=_estimate_tokens(text)
-        )
+        return await asyncio.to_thread(self._encode, prompt)
+
+    def text(self, text: str) -> RemoteText:
+        """Return a text that begins with `text`, as the server gets it."""
+        return RemoteText(self._client, model=self.model, top=self._top, text=text)
 
     def labels(self, count: int) -> list[str]:
         """See TextEngine. A server gives the log-probabilities of a few tokens only."""
@@ -130,10 +135,7 @@ class RemoteTextEngine:
 
     async def encode_shared(self, prompts: Sequence[Prompt]) -> RemoteSharedPrompts:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
-        texts = [
-            RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
-        ]
-        return RemoteSharedPrompts(texts, size=sum(_estimate_tokens(_text(each)) for each in prompts))
+        return await asyncio.to_thread(self._encode_shared, prompts)
 
     def shared_size(self, size: int, count: int) -> int:
         """See TextEngine."""
@@ -142,6 +144,29 @@ class RemoteTextEngine:
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._client.close()
+
+    def _encode(self, prompt: Prompt) -> RemotePrompt:
+        text = self._escaped_stem(prompt) + _escaped_rest(prompt)
+        return RemotePrompt(self.text(text), size=_estimate_tokens(len(text.encode())))
+
+    def _encode_shared(self, prompts: Sequence[Prompt]) -> RemoteSharedPrompts:
+        stem, rests = self._escaped_stem(prompts[0]), [_escaped_rest(each) for each in prompts]
+        stem_bytes = len(stem.encode())
+        size = sum(_estimate_tokens(stem_bytes + len(rest.encode())) for rest in rests)
+        return RemoteSharedPrompts(self, stem, rests, size)
+
+    def _escaped_stem(self, prompt: Prompt) -> str:
+        """Return the prompt as the server gets it, up to the end of its stem."""
+        opening = self._escaped_opening(prompt.opening) if prompt.opening else ""
+        return f"{prompt.prefix}{opening}{escape_control_tokens(prompt.stem)}"
+
+    def _escaped_opening(self, opening: Opening) -> str:
+        if (escaped := self._openings.get(opening)) is None:
+            escaped = "".join(
+                span.text if span.trusted else escape_control_tokens(span.text) for span in opening.spans
+            )
+            self._openings[opening] = escaped
+        return escaped
 
 
 @dataclass(frozen=True)
@@ -160,48 +185,49 @@ class RemotePrompt:
 
 @dataclass(frozen=True)
 class RemoteSharedPrompts:
-    """Prompts that are sent one by one; the server's prefix cache shares their beginning. See SharedPrompts."""
+    """Prompts that are sent one by one; the server's prefix cache shares their stem. See SharedPrompts.
 
-    texts: Sequence[RemoteText]
+    A prompt is put together when it is sent: all of them together may have 800 times the stem.
+    """
+
+    engine: RemoteTextEngine
+    stem: str
+    rests: Sequence[str]
     size: int
     opening_size = 0  # the other server keeps it
 
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteSharedTexts]:
         """See SharedPrompts."""
-        yield RemoteSharedTexts(self.texts)
+        yield RemoteSharedTexts(self)
 
 
-@dataclass
 class RemoteSharedTexts:
     """See SharedTexts."""
 
-    texts: Sequence[RemoteText]
+    def __init__(self, prompts: RemoteSharedPrompts) -> None:
+        """Start before the first score."""
+        self.stem = Tokens()
+        self.tokens = Tokens()
+        self._prompts = prompts
+        self._first: RemoteText | None = None
 
     @property
     def started_at(self) -> float | None:
         """See SharedTexts."""
-        return min((text.started_at for text in self.texts if text.started_at is not None), default=None)
-
-    @property
-    def stem(self) -> Tokens:
-        """See SharedTexts."""
-        return Tokens()
-
-    @property
-    def tokens(self) -> Tokens:
-        """See SharedTexts."""
-        return Tokens(
-            prompt=sum(text.tokens.prompt for text in self.texts),
-            cached=sum(text.tokens.cached for text in self.texts),
-        )
+        return None if self._first is None else self._first.started_at
 
     async def read_stem(self) -> None:
         """See SharedTexts."""
 
     async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
         """See SharedTexts."""
-        return await self.texts[index].score_labels(labels)
+        text = self._prompts.engine.text(self._prompts.stem + self._prompts.rests[index])
+        self._first = self._first or text
+        scores = await text.score_labels(labels)
+        self.tokens.prompt += text.tokens.prompt
+        self.tokens.cached += text.tokens.cached
+        return scores
 
 
 async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
@@ -237,12 +263,11 @@ async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
     raise AssertionError
 
 
-def _estimate_tokens(text: str) -> int:
-    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+def _estimate_tokens(size: int) -> int:
+    """Estimate the tokens of a text of `size` bytes."""
+    return size // _BYTES_PER_TOKEN + 1
 
 
-def _text(prompt: Prompt) -> str:
-    stem, choices = escape_control_tokens(prompt.stem), escape_control_tokens(prompt.choices)
-    spans = prompt.opening.spans if prompt.opening else ()
-    opening = "".join(span.text if span.trusted else escape_control_tokens(span.text) for span in spans)
-    return f"{prompt.prefix}{opening}{stem}{choices}{prompt.suffix}"
+def _escaped_rest(prompt: Prompt) -> str:
+    """Return what follows the stem, as the server gets it."""
+    return f"{escape_control_tokens(prompt.choices)}{prompt.suffix}"
