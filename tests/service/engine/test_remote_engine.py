@@ -2,6 +2,7 @@
 
 test_real_model uses a real server. Set MCQ_TEST_LLAMA_SERVER to the URL of a llama-server to test that one too."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -20,7 +22,7 @@ from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, Share
 from mcq_service.engine.errors import EngineRefused
 from mcq_service.engine.remote import remote_engine
 from mcq_service.engine.remote.escaping import escape_control_tokens
-from mcq_service.engine.remote.openai_client import OpenAIClient
+from mcq_service.engine.remote.openai_client import Completion, OpenAIClient
 from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTextEngine, connect
 from mcq_service.engine.remote.server_connection import MAX_RESPONSE_BYTES
 from mcq_service.prompts import CHATML, Openings, render
@@ -157,6 +159,63 @@ async def test_what_prompts_have_in_common_is_escaped_once(
     assert escaped[prompts[0].stem] == 1 + len(prompts)
     sizes = [(await texts.encode(each, room=0)).size for each in prompts]
     assert encoded.size == sum(sizes)
+
+
+class HeldClient(OpenAIClient):
+    """A client that answers when `gate` is open, and counts the completions at once."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9", key_file=None, timeout_seconds=1)
+        self.gate = asyncio.Event()
+        self.at_once, self.most = 0, 0
+
+    async def complete(self, body: dict[str, Any]) -> Completion:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await self.gate.wait()
+        self.at_once -= 1
+        return Completion.model_validate_json(bytes(scored().body))
+
+
+@pytest.fixture
+async def held() -> AsyncIterator[HeldClient]:
+    client = HeldClient()
+    yield client
+    await client.close()
+
+
+async def test_a_replica_scores_a_limited_number_of_texts_at_once(held: HeldClient) -> None:
+    """Each takes a connection, and a process without one more file can't accept clients or probes."""
+    texts = RemoteTextEngine(held, model="m", top=20)
+    encoded = await texts.encode_shared([render(QUESTION)] * 40)
+    with encoded.open(Share()) as one, encoded.open(Share()) as two, encoded.open(Share()) as three:
+        async with asyncio.TaskGroup() as group:
+            for shared in (one, two, three):
+                for index in range(40):
+                    group.create_task(shared.score_labels(index, ["A", "B"]))
+            for _ in range(40):
+                group.create_task(score_labels(texts))
+            await until(lambda: held.at_once)
+            held.gate.set()
+    assert held.most == remote_engine.MAX_SCORED_AT_ONCE
+    assert [shared.tokens.prompt for shared in (one, two, three)] == [40 * 140] * 3
+
+
+async def test_one_request_leaves_turns_to_others(held: HeldClient) -> None:
+    """A single question does not wait behind hundreds of predicates."""
+    texts = RemoteTextEngine(held, model="m", top=20)
+    encoded = await texts.encode_shared([render(QUESTION)] * 100)
+    with encoded.open(Share()) as shared:
+        assert shared.started_at is None
+        async with asyncio.TaskGroup() as group:
+            for index in range(100):
+                group.create_task(shared.score_labels(index, ["A", "B"]))
+            await until(lambda: held.at_once)
+            assert shared.started_at is not None
+            by_one_request = held.at_once
+            group.create_task(score_labels(texts))
+            await until(lambda: held.at_once == by_one_request + 1)
+            held.gate.set()
 
 
 async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTextEngine) -> None:

@@ -106,7 +106,7 @@ class OpenAIClient:
         Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`.
         """
         base = endpoint.rstrip("/").removesuffix("/v1")
-        # Admission bounds the requests.
+        # RemoteTextEngine and admission bound the requests.
         self._server = ServerConnection(base, key_file=key_file, timeout_seconds=timeout_seconds)
         self.name = self._server.name
 

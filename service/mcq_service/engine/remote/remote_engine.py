@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 TOP_COUNTS = (100, 20, 5)
 """Numbers of most probable tokens to ask for; the first that the server accepts is used."""
 FLOOR_NATS = 1.0
+MAX_SCORED_AT_ONCE = 32
+"""The most texts that one replica lets the server score at once; further ones wait.
+
+A request may have 800 texts and each takes a connection, so without a limit a few requests use up the files that the
+process may open, and it can't accept clients or probes. More texts at once would not be answered earlier: they would
+wait in the server. Streams don't count: admission bounds them (`max_batch_size`), and they would make scores wait for
+a reasoning.
+"""
+_SCORED_AT_ONCE_BY_ONE_REQUEST = MAX_SCORED_AT_ONCE // 2  # so that others need not wait for all of its texts
 _BYTES_PER_TOKEN = 3  # a low estimate, so that the bound holds for most texts
 _SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how some servers show a token's space
 
@@ -40,11 +49,14 @@ _SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how some servers show a toke
 class RemoteText:
     """A text on another server, which gets all of it with each request. See Text."""
 
-    def __init__(self, client: OpenAIClient, *, model: str, top: int, text: str) -> None:
-        """Start with `text`; each scoring asks for the `top` most probable tokens."""
+    def __init__(
+        self, client: OpenAIClient, turns: asyncio.Semaphore, *, model: str, top: int, text: str
+    ) -> None:
+        """Start with `text`; each scoring takes one of the `turns` and asks for the `top` most probable tokens."""
         self.tokens = Tokens()
         self.started_at: float | None = None
         self._client = client
+        self._turns = turns
         self._model = model
         self._top = top
         self._text = text
@@ -56,7 +68,8 @@ class RemoteText:
 
     async def score_labels_and_mass(self, labels: Sequence[str]) -> tuple[list[float], float]:
         """See Text. Labels that are not among the most probable tokens have no share of the mass."""
-        completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
+        async with self._turns:
+            completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
         self._count_prompt(completion.usage)
         top = {token.translate(_SPACES): value for token, value in completion.top.items()}
         if not any(f" {label}" in top for label in labels):
@@ -106,6 +119,7 @@ class RemoteTextEngine:
     def __init__(self, client: OpenAIClient, *, model: str, top: int) -> None:
         """See `connect`."""
         self._client = client
+        self._turns = asyncio.Semaphore(MAX_SCORED_AT_ONCE)
         self._top = top
         self.model = model
         self.name = f"openai ({client.name})"
@@ -118,7 +132,7 @@ class RemoteTextEngine:
 
     def text(self, text: str) -> RemoteText:
         """Return a text that begins with `text`, as the server gets it."""
-        return RemoteText(self._client, model=self.model, top=self._top, text=text)
+        return RemoteText(self._client, self._turns, model=self.model, top=self._top, text=text)
 
     def labels(self, count: int) -> list[str]:
         """See TextEngine. A server gives the log-probabilities of a few tokens only."""
@@ -211,6 +225,7 @@ class RemoteSharedTexts:
         self.tokens = Tokens()
         self._prompts = prompts
         self._first: RemoteText | None = None
+        self._turns = asyncio.Semaphore(_SCORED_AT_ONCE_BY_ONE_REQUEST)
 
     @property
     def started_at(self) -> float | None:
@@ -222,9 +237,10 @@ class RemoteSharedTexts:
 
     async def score_labels(self, index: int, labels: Sequence[str]) -> list[float]:
         """See SharedTexts."""
-        text = self._prompts.engine.text(self._prompts.stem + self._prompts.rests[index])
-        self._first = self._first or text
-        scores = await text.score_labels(labels)
+        async with self._turns:
+            text = self._prompts.engine.text(self._prompts.stem + self._prompts.rests[index])
+            self._first = self._first or text
+            scores = await text.score_labels(labels)
         self.tokens.prompt += text.tokens.prompt
         self.tokens.cached += text.tokens.cached
         return scores
