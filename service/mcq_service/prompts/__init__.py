@@ -3,7 +3,7 @@
 from mcq_service.prompts.chat_forms import CHATML, Forms
 from mcq_service.prompts.chat_template import ChatTemplate, TemplateRefused, Turn
 from mcq_service.prompts.forms import Form, Opening, Prompt
-from mcq_service.prompts.mcq_prompt import Openings, render, render_about, render_judgement
+from mcq_service.prompts.mcq_prompt import Openings, render, render_about, render_judgement, state_stem
 from mcq_service.prompts.plain_forms import plain_form
 from mcq_service.prompts.text_span import TextSpan
 
@@ -22,4 +22,5 @@ __all__ = [
     "render",
     "render_about",
     "render_judgement",
+    "state_stem",
 ]

@@ -83,12 +83,17 @@ def render_judgement(
     return Prompt(form.prefix, stem, rest, form.suffix, openings.opening(question, form))
 
 
+def state_stem(state: str) -> str:
+    """Return the stem of all prompts about a state."""
+    return f"{_without_margin(state)}\n\n"
+
+
 def render_about(
-    state: str, text: str, options: Sequence[Option], form: Form, *, order: Sequence[int]
+    stem: str, text: str, options: Sequence[Option], form: Form, *, order: Sequence[int]
 ) -> Prompt:
-    """Render the prompt of a question about a state, with its options in `order`; the state is the stem."""
+    """Render the prompt of a question about a state, which `stem` has, with its options in `order`."""
     rest = f"{_without_margin(text)}{form.gap}{_choices(options, form, order)}"
-    return Prompt(form.prefix, f"{_without_margin(state)}\n\n", rest, form.suffix)
+    return Prompt(form.prefix, stem, rest, form.suffix)
 
 
 def _opening_spans(question: Question, form: Form, language: str | None) -> Iterator[TextSpan]:

@@ -86,6 +86,16 @@ async def test_the_openai_client_decides(url: str) -> None:
     await asyncio.to_thread(decide)
 
 
+async def test_the_prompts_about_an_input_share_one_stem(replica: Replica) -> None:
+    """There are up to 800, and the input may be a megabyte: a copy for each would fill the memory."""
+    replica.load(debias="prior")
+    async with replica.client() as client:
+        assert (await client.post(DECISIONS, json=body())).status_code == 200
+    prompts = replica.texts.read
+    assert len(prompts) == 4, "the predicate is asked in both orders"
+    assert len({id(prompt.stem) for prompt in prompts}) == 1
+
+
 @pytest.mark.filterwarnings("ignore:The class `OpenAIDecisions` is in beta")
 async def test_langchain_decides(url: str) -> None:
     model = OpenAIDecisions(model=MODEL, base_url=f"{url}/v1", api_key="-", max_retries=0)
