@@ -15,7 +15,8 @@ CONDITIONS = {
 KUBERNETES = {
     *("ContainerCreating", "PodInitializing", "CrashLoopBackOff", "OOMKilled", "PodScheduled", "Succeeded"),
     *("PodFailurePolicy", "AbleToScale", "ScalingActive", "ResolvedRefs", "Normal", "Warning"),
-    *("HorizontalPodAutoscaler", "ScaledObject"),
+    *("HorizontalPodAutoscaler", "ScaledObject", "FailedScheduling", "SuccessfulCreate"),
+    *("Pulling", "Pulled", "Created", "Started"),
 }
 OTHERS = {"True", "False", "Unknown", "Reconcile", "OpenAI", "Refused"}
 """Statuses of conditions, an Event's action, an engine and a gate's phase."""

@@ -190,12 +190,11 @@ class Cluster:
             REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver)
         )
 
-    async def warnings(self, about: Manifest) -> list[Manifest]:
-        """Return the warning Events about an object, the latest last. Raises ClusterError."""
+    async def events(self, about: Manifest) -> list[Manifest]:
+        """Return the Events about an object. Raises ClusterError."""
         metadata = about["metadata"]
-        fields = f"regarding.uid={metadata['uid']},type=Warning"
-        events = await self._client.list(EVENT, namespace=metadata["namespace"], fields=fields)
-        return sorted(events, key=lambda event: event.get("deprecatedLastTimestamp") or "")
+        fields = f"regarding.uid={metadata['uid']}"
+        return await self._client.list(EVENT, namespace=metadata["namespace"], fields=fields)
 
     async def emit_event(self, resource: Resource, event: Manifest) -> None:
         """Create an Event. Log a failure: nothing depends on Events."""

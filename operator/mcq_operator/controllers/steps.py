@@ -75,21 +75,21 @@ async def readable(read: Awaitable[Read | None]) -> Read | None:
 async def warning(
     cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
 ) -> WarningEvent | None:
-    """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
+    """Return the current warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
     subject = status.pending.hanging_pod(pods, now=now) or status.pending.podless_job(jobs, pods, now=now)
     if subject is None:
         return None
     try:
-        warnings = await cluster.warnings(subject)
+        events = await cluster.events(subject)
     except NoAnswerError:
         raise
     except ClusterError as error:
         # The status can do without it.
         logger.warning("a read failed, so a status lacks a detail: %s", error)
         return None
-    if not warnings:
+    last = status.pending.current_warning(subject, events)
+    if last is None:
         return None
-    last = warnings[-1]
     return WarningEvent(
         kind=subject.get("kind") or POD.kind,
         name=subject["metadata"]["name"],

@@ -14,9 +14,11 @@ from .finding import Finding
 
 TOLERANCE_SECONDS = 120.0
 """How long a candidate or an exam may be degraded before the change is refused: images and nodes may be slow."""
-TOLERATED = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "ModelUnreachable"})
-"""Reasons that may go away with time: a node joins, a volume is released, a source answers. They are tolerated until
-the candidate's progress deadline, which is its time to start plus five minutes for a node."""
+TOLERATED = frozenset(
+    {"Unschedulable", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "ModelUnreachable"}
+)
+"""Reasons that may go away with time: a node joins, a volume is released, a node's network comes up, a source answers.
+They are tolerated until the candidate's progress deadline, which is its time to start plus five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
 """Reasons that an exam does not recover from."""
 OTHER_IMAGE = "ImageNotExamined"

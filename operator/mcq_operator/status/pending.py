@@ -10,6 +10,8 @@ from .pods import CREATING, present, waiting
 
 SECONDS = 10.0
 """How long the creation of a container may take before the operator looks for a warning Event."""
+PROGRESS = frozenset({"Pulling", "Pulled", "Created", "Started", "SuccessfulCreate"})
+"""Reasons of Events after which earlier problems are over: a Pod has its volumes and network, or a Job got a Pod."""
 
 
 def hanging_pod(pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
@@ -21,6 +23,34 @@ def podless_job(jobs: Iterable[Manifest], pods: Iterable[Manifest], *, now: date
     """Return a running Job with an overdue Pod."""
     known_pods = [*pods]
     return next((job for job in jobs if _is_podless(job, known_pods) and _age(job, now) >= SECONDS), None)
+
+
+def current_warning(about: Manifest, events: Iterable[Manifest]) -> Manifest | None:
+    """Return the last warning Event about a hanging Pod or a Job without a Pod; None if its problem is over.
+
+    The server keeps Events for an hour, even if their problem is over. Events may be lost, so the Pod's start on its
+    node ends the problems before it, too.
+    """
+    known = [*events]
+    progress = [_last_observed(event) for event in known if event["reason"] in PROGRESS]
+    if started := about.get("status", {}).get("startTime"):
+        progress.append(datetime.fromisoformat(started))
+    warnings = [
+        event
+        for event in known
+        # A hanging Pod has a node.
+        if event.get("type") == "Warning" and event["reason"] != "FailedScheduling"
+        # Kubelets' times are whole seconds.
+        if all(_last_observed(event) >= time for time in progress)
+    ]
+    return max(warnings, key=_last_observed, default=None)
+
+
+def _last_observed(event: Manifest) -> datetime:
+    """Return the time of an Event, or of its last repetition. Only reporters of the newer API set eventTime."""
+    repeated = (event.get("series") or {}).get("lastObservedTime")
+    last = repeated or event.get("deprecatedLastTimestamp") or event.get("eventTime")
+    return datetime.fromisoformat(last or event["metadata"]["creationTimestamp"])
 
 
 def has_podless_job(jobs: Iterable[Manifest], pods: Iterable[Manifest]) -> bool:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from tests.operator.client.test_cached_client import SERVICES, SOLVERS, Operator
+from tests.operator.support import solver
 
 from mcq_operator import desired
+from mcq_operator.api import names
 from mcq_operator.client import ConflictError, RefusedError, UnavailableError, apply
 from mcq_operator.client.errors import NoAnswerError
 from mcq_operator.controllers import Outcome, dispatch
@@ -204,3 +206,30 @@ async def test_an_unreachable_api_server_ends_the_reconcile(operator: Operator) 
 
 def test_each_kind_of_resource_has_a_condition_for_failed_reconciles() -> None:
     assert {key.KIND for key in dispatch.FAILING_CONDITION} == {"MCQSolver", "MCQExam"}
+
+
+async def test_a_pod_that_pulls_its_image_after_a_late_scheduling_is_not_a_failure(
+    operator: Operator,
+) -> None:
+    await operator.result()
+    waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    operator.server.put(
+        "/api/v1/namespaces/team/pods/demo-1",
+        {
+            "metadata": {"name": "demo-1", "namespace": "team", "labels": names.labels(solver())},
+            "status": {"startTime": "2026-01-01T11:59:30Z", "containerStatuses": [waiting]},
+        },
+    )
+    operator.server.put(
+        "/apis/events.k8s.io/v1/namespaces/team/events/scheduling",
+        {
+            "metadata": {"name": "scheduling", "namespace": "team"},
+            "type": "Warning",
+            "reason": "FailedScheduling",
+            "note": "0/3 nodes are available",
+            "eventTime": "2026-01-01T11:59:00.000000Z",
+        },
+    )
+    await operator.relist()
+    await operator.result()
+    assert operator.condition("Degraded")["reason"] == "AsExpected"

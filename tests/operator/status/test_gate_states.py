@@ -189,7 +189,7 @@ def exam_condition(reported: SolverStatus) -> tuple[str, str] | None:
                 "Sitting",
                 "CandidateStarting",
             )
-            for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
+            for reason in ("Unschedulable", "FailedMount", "FailedCreatePodSandBox", "ModelUnreachable")
         ),
         (
             gate_objects(candidate_exam=failed_exam("Unschedulable", age=20 * PATIENCE_SECONDS)),

@@ -656,6 +656,57 @@ def test_the_warning_of_a_pod_without_a_container_for_long_is_read() -> None:
     assert not status.pending.has_new_pod([hanging, leaving, pod()], now=NOON)
 
 
+def event(reason: str, *, kind: str = "Warning", age: float, **times: Any) -> dict[str, Any]:
+    """Return an Event as kubelets and controllers report it."""
+    last = (NOON - timedelta(seconds=age)).isoformat()
+    return {"type": kind, "reason": reason, "note": reason, "deprecatedLastTimestamp": last, **times}
+
+
+def scheduler_event(*, age: float, repeated: float | None = None) -> dict[str, Any]:
+    """Return an Event as the scheduler reports it."""
+    at = [NOON - timedelta(seconds=seconds) for seconds in (age, repeated or 0)]
+    series = {"count": 2, "lastObservedTime": at[1].isoformat()} if repeated is not None else None
+    return event(
+        "FailedScheduling", age=0, deprecatedLastTimestamp=None, eventTime=at[0].isoformat(), series=series
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([], None),
+        ([scheduler_event(age=40)], None),
+        # The Pod started within the second of the scheduler's last attempt.
+        ([scheduler_event(age=40, repeated=19.5)], None),
+        ([event("Rejected", age=21)], None),
+        ([event("FailedMount", age=20)], "FailedMount"),
+        ([event("FailedMount", age=19), event("Pulling", kind="Normal", age=15)], None),
+        ([event("Pulled", kind="Normal", age=19), event("FailedMount", age=15)], "FailedMount"),
+        (
+            [event("SuccessfulAttachVolume", kind="Normal", age=9), event("FailedMount", age=15)],
+            "FailedMount",
+        ),
+        (
+            [event("FailedCreatePodSandBox", age=5), event("FailedMount", age=15), scheduler_event(age=40)],
+            "FailedCreatePodSandBox",
+        ),
+        (
+            [
+                event("FailedMount", age=15),
+                event("Rejected", age=0, deprecatedLastTimestamp=None, eventTime=NOON.isoformat()),
+            ],
+            "Rejected",
+        ),
+    ],
+)
+def test_a_warning_counts_until_the_pod_makes_progress(
+    events: list[dict[str, Any]], reason: str | None
+) -> None:
+    """The server keeps Events for an hour."""
+    current = status.pending.current_warning(creating_pod(for_seconds=20), events)
+    assert (current and current["reason"]) == reason
+
+
 INGRESS_SPEC = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
 GATEWAY_SPEC = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
 KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
