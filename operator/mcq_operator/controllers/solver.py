@@ -57,6 +57,9 @@ async def reconcile_solver(
     else:
         change, gate_template = solver.status.gate, upgrade_template
     held_template = rollback_template or gate_template
+    digest_in_force = _digest_in_force(
+        solver, change, rollback_template, held_back=upgrade_template is not None, digest=digest
+    )
     if held_template is None:
         solver = _with_threshold(solver, exams)
     replicas_template = held_template or (
@@ -103,11 +106,7 @@ async def reconcile_solver(
         watched=status.watch.is_needed(solver, change),
     )  # fmt: skip
     verdict = probers.canary.verdict(solver, observed.deployment, observed.pods)
-    # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
-    in_force = change.template_digest if change and status.gate.holds(change) else digest
-    if upgrade_template is not None:
-        in_force = solver.status.template_digest
-    elif change is not None:
+    if upgrade_template is None and change is not None:
         gate_objects = await gate.read_objects(solver, applied, cluster)
         change = status.gate.advance(solver, change, gate_objects, now=now())
         change = await gate.advance_watch(solver, change, observed, cluster, now=now())
@@ -122,7 +121,7 @@ async def reconcile_solver(
         },
         exams=exams,
         replicas_digest=digest,
-        template_digest=in_force,
+        template_digest=digest_in_force,
         change=change,
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
@@ -165,6 +164,23 @@ async def _upgrade_hold(
     reason = upgrades.hold_reason(solver, digest=digest)
     newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
     return (reason, status.rollback.template(newest)) if newest else ("", None)
+
+
+def _digest_in_force(
+    solver: MCQSolver,
+    change: GateStatus | None,
+    rollback_template: Manifest | None,
+    *,
+    held_back: bool,
+    digest: str,
+) -> str:
+    """Return the digest of the replicas that this reconcile applies; `digest` identifies those of the spec."""
+    if rollback_template is not None:
+        # The recorded digest is that of the failed replicas.
+        return desired.digest(rollback_template)
+    if held_back:
+        return solver.status.template_digest
+    return change.template_digest if change and status.gate.holds(change) else digest
 
 
 def _is_rolling_out(new_status: SolverStatus) -> bool:

@@ -1,6 +1,7 @@
 """A failure with one object is reported and does not delay the others. The server is a fake."""
 
 import asyncio
+import copy
 from typing import Any
 
 import pytest
@@ -233,3 +234,31 @@ async def test_a_pod_that_pulls_its_image_after_a_late_scheduling_is_not_a_failu
     await operator.relist()
     await operator.result()
     assert operator.condition("Degraded")["reason"] == "AsExpected"
+
+
+async def test_replicas_after_a_rollback_have_a_digest_of_their_own(operator: Operator) -> None:
+    """Otherwise their exam's result would count for the replicas that failed."""
+    set_spec(operator, {"rollout": {"autoRollback": True}})
+    await operator.relist()
+    await operator.result()
+    failed = operator.server.objects[SOLVERS]["status"]["templateDigest"]
+    earlier = copy.deepcopy(operator.server.objects[DEPLOYMENTS]["spec"]["template"])
+    earlier["spec"]["containers"][0]["image"] = "mcq-service:earlier"
+    operator.server.put(
+        f"{DEPLOYMENTS.removesuffix('/deployments/demo')}/replicasets/demo-1",
+        {
+            "metadata": {"name": "demo-1", "namespace": "team", "labels": names.labels(solver())},
+            "spec": {"template": earlier},
+        },
+    )
+    rollback = {"generation": 2, "digest": failed, "replicaSet": "demo-1", "reason": "R", "message": ""}
+    stored = operator.server.objects[SOLVERS]
+    operator.server.put(SOLVERS, {**stored, "status": {**stored["status"], "rollback": rollback}})
+    await operator.relist()
+    await operator.result()
+    assert operator.server.objects[DEPLOYMENTS]["spec"]["template"] == earlier
+    assert operator.condition("Degraded")["reason"] == "RolledBack"
+    digest = operator.server.objects[SOLVERS]["status"]["templateDigest"]
+    assert digest not in {"", failed}
+    await operator.result()
+    assert operator.server.objects[SOLVERS]["status"]["templateDigest"] == digest
