@@ -73,7 +73,7 @@ async def reconcile_solver(
         runbooks_url=runbooks_url,
         absent=cluster.absent,
         pods=replicas_template,
-        last_exam=status.last_exam(exams),
+        last_exam=status.last_exam(exams, template_digest=digest_in_force),
     )
     objects += await gate.objects(solver, change, cluster)
     desired_objects = {ref_of(item): item for item in objects}

@@ -97,7 +97,7 @@ def of(
         override=gate_override.override(solver, change, now=now),
         image=min(images) if len(images) == 1 else "",
         release=release,
-        exam=last_exam(exams),
+        exam=last_exam(exams, template_digest=template_digest),
         threshold=solver.status.threshold,
         conditions=with_transition_times(
             solver, [*solver_findings, *([threshold_ready] if threshold_ready else [])], now
@@ -122,9 +122,15 @@ def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdi
     return deployment is not None and deployment.rolled_out(solver) and verdict.outcome == "answered"
 
 
-def last_exam(exams: Iterable[MCQExam]) -> LastExam | None:
-    """Return the last completed exam of the present replicas."""
-    completed = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
+def last_exam(exams: Iterable[MCQExam], *, template_digest: str) -> LastExam | None:
+    """Return the last completed exam of the replicas with this digest."""
+    completed = [
+        each
+        for each in exams
+        if each.status.is_true("Complete")
+        and each.status.sat
+        and each.status.template_digest == template_digest
+    ]
     last = max(completed, key=lambda each: str(each.status.sat), default=None)
     if last is None or last.status.accuracy is None or last.status.ci95 is None or last.status.sat is None:
         return None

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.operator.support import NOON, deployment, pod, solver
+from tests.operator.support import NOON, deployment, exam, pod, solver
 
 from mcq_operator import status
-from mcq_operator.api import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
+from mcq_operator.api import Condition, MCQExam, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal, Rival, WarningEvent
 
 ANSWERED = CanaryVerdict(outcome="answered")
@@ -30,6 +30,7 @@ def of(
     verdict: CanaryVerdict = ANSWERED,
     inventory: Sequence[ObjectRef] = (),
     now: datetime = NOON,
+    exams: Sequence[MCQExam] = (),
 ) -> SolverStatus:
     return status.of(
         solver,
@@ -39,6 +40,7 @@ def of(
         replicas_digest="new",
         template_digest="new",
         now=now,
+        exams=exams,
     )
 
 
@@ -705,6 +707,25 @@ def test_a_warning_counts_until_the_pod_makes_progress(
     """The server keeps Events for an hour."""
     current = status.pending.current_warning(creating_pod(for_seconds=20), events)
     assert (current and current["reason"]) == reason
+
+
+def test_an_exam_of_earlier_replicas_is_not_the_last_exam() -> None:
+    """A scheduled exam keeps its result until its next sitting."""
+    reported = {
+        "accuracy": 0.75,
+        "ci95": {"low": 0.7, "high": 0.8},
+        "count": 100,
+        "conditions": [
+            {"type": "Complete", "status": "True", "reason": "Sat", "message": "", "lastTransitionTime": "x"}
+        ],
+    }
+    taken = [
+        exam(status={**reported, "sat": sat, "templateDigest": digest}, name=digest)
+        for sat, digest in (("2026-01-01T00:00:00Z", "new"), ("2026-01-02T00:00:00Z", "old"))
+    ]
+    shown = [status.last_exam(taken, template_digest=digest) for digest in ("new", "old", "newest")]
+    assert [each and each.name for each in shown] == ["new", "old", None]
+    assert of(solver(), observed=ObservedSolver(deployment=deployment()), exams=taken).exam == shown[0]
 
 
 INGRESS_SPEC = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
