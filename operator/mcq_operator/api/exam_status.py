@@ -78,7 +78,8 @@ class ExamStatus(ResourceStatus):
     exam_digest: str | None = None
     """SHA-256 of the questions' file."""
     template_digest: str = ""
-    """A digest of the replicas that the conditions are about; with a schedule, of those that answered last."""
+    """A digest of the replicas that the conditions are about; with a schedule, of those that answered last, empty if
+    they changed meanwhile."""
     model: ExaminedModel | None = None
     """The model that answered."""
     risk_coverage: list[CoveragePoint] | None = Field(None, max_length=20)

@@ -148,6 +148,8 @@ def backup_selector(solver: MCQSolver) -> str:
     return f"{NAME_LABEL}={BACKUP_NAME},{INSTANCE_LABEL}={solver.name}"
 
 
+TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
+"""On the Jobs of a scheduled exam: the digest of the replicas that answered when the Job started."""
 RESTORED_ANNOTATION = f"{GROUP}/restored"
 """On an exam's results: the restored sitting, and a digest of its questions and replicas."""
 

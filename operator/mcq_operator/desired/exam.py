@@ -39,7 +39,7 @@ def objects(
     desired = [*results(exam), *_identity(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
-        desired.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
+        desired.append(_cron_job(exam, spec, solver) if exam.spec.schedule else _job(exam, spec, solver))
     return desired
 
 
@@ -105,7 +105,7 @@ def _job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
     return manifest(JOB, exam, name=f"{exam.name}-{job_digest[:8]}", spec=spec)
 
 
-def _cron_job(exam: MCQExam, spec: dict[str, Any]) -> Manifest:
+def _cron_job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
     return tasks.cron_job(
         exam,
         names.exam_name(exam),
@@ -113,6 +113,7 @@ def _cron_job(exam: MCQExam, spec: dict[str, Any]) -> Manifest:
         start_within=600,
         history=exam.spec.history_limit,
         labels=names.labels(exam),
+        annotations={names.TEMPLATE_DIGEST_ANNOTATION: solver.status.template_digest},
         job=spec,
     )
 

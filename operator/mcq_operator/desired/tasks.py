@@ -54,6 +54,7 @@ def cron_job(
     start_within: int,
     history: int,
     labels: dict[str, str],
+    annotations: dict[str, str] | None = None,
     job: dict[str, Any],
 ) -> Manifest:
     """Return a CronJob in UTC, one run at a time. It skips a run that can't start within `start_within` seconds."""
@@ -69,7 +70,7 @@ def cron_job(
             "startingDeadlineSeconds": start_within,
             "successfulJobsHistoryLimit": history,
             "failedJobsHistoryLimit": 1,
-            "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+            "jobTemplate": {"metadata": {"labels": labels, "annotations": annotations}, "spec": job},
         },
     )
 

@@ -98,12 +98,18 @@ def _point(each: ResultPoint) -> CoveragePoint:
 
 
 def _described_digest(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
-    """Return the digest of the replicas that the conditions describe; with a schedule, those of the last result."""
-    if observed.solver is None:
+    """Return the digest of the replicas that the conditions describe; with a schedule, those of the last result.
+
+    It is empty for a scheduled sitting during which the replicas changed.
+    """
+    in_force = observed.solver.status.template_digest if observed.solver else ""
+    if not exam.spec.schedule:
+        return in_force if observed.solver else exam.status.template_digest
+    if last is None or stamp(last.result.created) == exam.status.sat:
         return exam.status.template_digest
-    if exam.spec.schedule and (last is None or stamp(last.result.created) == exam.status.sat):
-        return exam.status.template_digest
-    return observed.solver.status.template_digest
+    started = {job["metadata"]["name"]: job["metadata"].get("annotations", {}) for job in observed.jobs}
+    answered = started.get(last.name, {}).get(names.TEMPLATE_DIGEST_ANNOTATION)
+    return in_force if answered == in_force else ""
 
 
 def _complete(

@@ -519,6 +519,8 @@ async def test_a_schedule_creates_a_cron_job_and_its_removal_deletes_it(
     kubectl("create", "job", "aqua-by-hand", "--from=cronjob/aqua-exam")
     await bench.settle(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "Sitting"
+    digest = existing(kubectl, "mcq", "demo")["status"]["templateDigest"]
+    assert jobs(kubectl)[0]["metadata"]["annotations"]["mcq-operator.dev/template-digest"] == digest
     patch(kubectl, "mcqexam", "aqua", {"spec": {"schedule": None}})
     await bench.settle(exam_key(bench))
     await until(lambda: kubectl.get("cronjob", "aqua-exam") is None)

@@ -13,6 +13,7 @@ from tests.operator.support import NOON, solver
 from mcq_operator import desired, status
 from mcq_operator.api import ExamStatus, Manifest, MCQExam
 from mcq_operator.api.exam_status import ReportRef
+from mcq_operator.api.names import TEMPLATE_DIGEST_ANNOTATION
 from mcq_operator.api.observed import ObservedExam
 
 JOB = "aqua-1"
@@ -102,6 +103,22 @@ def next_status(
     return status.exam.of(exam(known), observed=observed, inventory=[], now=NOON)
 
 
+def scheduled_status(
+    digest: str | None, *, current: str | None, known: ExamStatus | None = None
+) -> ExamStatus:
+    """Return a scheduled exam's status after a sitting of the replicas with `digest`; now `current` answers."""
+    job = make_job()
+    job["metadata"]["annotations"] = {} if digest is None else {TEMPLATE_DIGEST_ANNOTATION: digest}
+    observed = ObservedExam(
+        solver=None if current is None else solver(status={"templateDigest": current}),
+        job=job,
+        jobs=[job],
+        results={"data": {f"{JOB}.json": TEXT}},
+        pods=GOOD,
+    )
+    return status.exam.of(exam(known, schedule="@daily"), observed=observed, inventory=[], now=NOON)
+
+
 def condition(reported: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
     return next((each.status, each.reason) for each in reported.conditions if each.type == kind)
 
@@ -155,6 +172,25 @@ def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
     assert (reported.accuracy, reported.report) == (None, None)
     message = next(each.message for each in reported.conditions if each.type == "Complete")
     assert f"kubectl delete job -n team {JOB}" in message
+
+
+def test_a_scheduled_result_is_that_of_the_replicas_that_answered() -> None:
+    jobs = desired.exam.objects(
+        exam(schedule="@daily"), solver(status={"templateDigest": "old"}), service_image="x"
+    )[-1]["spec"]["jobTemplate"]
+    assert jobs["metadata"]["annotations"] == {TEMPLATE_DIGEST_ANNOTATION: "old"}
+    result = scheduled_status("old", current="old")
+    assert result.template_digest == "old"
+    assert scheduled_status("old", current="new", known=result).template_digest == "old"
+
+
+@pytest.mark.parametrize(("digest", "current"), [("old", "new"), (None, "new"), ("old", None)])
+def test_a_scheduled_result_counts_for_no_replicas_if_they_changed_meanwhile(
+    digest: str | None, current: str | None
+) -> None:
+    result = scheduled_status(digest, current=current)
+    assert (result.template_digest, condition(result)) == ("", ("True", "Sat"))
+    assert scheduled_status(digest, current="old", known=result).template_digest == ""
 
 
 def test_a_recorded_result_does_not_count_after_a_change() -> None:
