@@ -130,7 +130,7 @@ async def reconcile_solver(
         model=status.loaded_model.model_of(replicas_template),
         now=now(),
     )
-    upgrades.record(key, rolling=upgrade_template is None and _is_rolling_out(new_status))
+    upgrades.record(key, rolling=upgrade_template is None and is_rolling_out(new_status))
     written = await write(cluster, stored, new_status, now())
     return Result(
         outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
@@ -183,9 +183,12 @@ def _digest_in_force(
     return change.template_digest if change and status.gate.holds(change) else digest
 
 
-def _is_rolling_out(new_status: SolverStatus) -> bool:
-    """Return whether replicas, or a gate's candidate, are starting without a problem."""
-    has_candidate = new_status.gate is not None and new_status.gate.phase in {"Waiting", "Sitting"}
+def is_rolling_out(new_status: SolverStatus) -> bool:
+    """Return whether replicas, or a gate's candidate, are starting without a problem.
+
+    A change that waits for a baseline starts no Pods, and may wait for ever.
+    """
+    has_candidate = new_status.gate is not None and new_status.gate.phase == "Sitting"
     return not new_status.is_true("Degraded") and (has_candidate or new_status.is_true("Progressing"))
 
 

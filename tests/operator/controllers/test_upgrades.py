@@ -7,8 +7,10 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, mark_pods_ready
 from tests.operator.support import solver
 
-from mcq_operator.api import MCQSolver, SolverKey
+from mcq_operator.api import GateStatus, MCQSolver, SolverKey, SolverStatus
+from mcq_operator.api.gate_status import GatePhase
 from mcq_operator.api.names import PAUSE_UPGRADE
+from mcq_operator.controllers.solver import is_rolling_out
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.desired import ServiceImages
 
@@ -80,6 +82,23 @@ def test_zero_at_once_upgrades_all_solvers() -> None:
     assert [
         upgrades.hold_reason(deployed_solver(f"demo-{number}"), digest="after") for number in range(50)
     ] == [""] * 50
+
+
+@pytest.mark.parametrize(
+    ("phase", "rolling"), [("Waiting", False), ("Sitting", True), ("Passed", False), ("Refused", False)]
+)
+def test_a_change_takes_a_turn_only_while_its_candidate_runs(phase: GatePhase, rolling: bool) -> None:
+    """A change may wait for ever for a baseline."""
+    change = GateStatus(
+        candidate="c",
+        generation=2,
+        phase=phase,
+        replica_set="demo-1",
+        template_digest="d",
+        reason="R",
+        message="",
+    )
+    assert is_rolling_out(SolverStatus(gate=change)) is rolling
 
 
 async def test_replicas_of_an_earlier_release_stay_until_the_solvers_turn(
