@@ -87,7 +87,7 @@ async def reconcile_exam(
         error=unfinished(refused),
         status=new_status,
         requeues=[key for key in (exam.solver_key, exam.parent) if key] if written else (),
-        requeue_after=_requeue_after(observed, new_status.conditions, now()),
+        requeue_after=requeue_after(observed, new_status.conditions, now()),
     )
 
 
@@ -130,8 +130,10 @@ def _current_job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> M
     return max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None)
 
 
-def _requeue_after(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
-    if observed.refused or any(condition.reason == "WaitingForBaseline" for condition in conditions):
+def requeue_after(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
+    """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
+    waits = any(condition.reason == "WaitingForBaseline" for condition in conditions)
+    if observed.refused or observed.conflicts or waits:
         return REFUSED_RETRY_SECONDS
     running = [observed.job] if observed.job else []
     hanging = status.pending.has_new_pod(observed.pods, now=now) or status.pending.has_podless_job(

@@ -238,7 +238,7 @@ def _requeue_after(
 ) -> float | None:
     """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
     times = [probers.retry_in(key), status.gate.retry_in(change)]
-    if observed.refused or observed.rivals:
+    if observed.refused or observed.rivals or observed.conflicts:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:
         times.append(LIST_LAG_SECONDS)

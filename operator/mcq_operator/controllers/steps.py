@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Read = TypeVar("Read")
 
 REFUSED_RETRY_SECONDS = 30.0
-"""A quota, a policy or another namespace's Ingress may change without an event for the operator."""
+"""A quota, a policy or someone else's object may change without an event for the operator."""
 
 
 class UnfinishedError(ClusterError):

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from tests.operator.client.test_cached_client import SERVICES, SOLVERS, Operator
-from tests.operator.support import solver
+from tests.operator.support import NOON, solver
 
 from mcq_operator import desired
 from mcq_operator.api import names
+from mcq_operator.api.kinds import CONFIG_MAP
+from mcq_operator.api.observed import ObservedExam
 from mcq_operator.client import ConflictError, RefusedError, UnavailableError, apply
 from mcq_operator.client.errors import NoAnswerError
 from mcq_operator.controllers import Outcome, dispatch
+from mcq_operator.controllers.exam import requeue_after
 
 WEBHOOK = UnavailableError('500: Internal error occurred: failed calling webhook "no.example.com"')
 DEPLOYMENTS = "/apis/apps/v1/namespaces/team/deployments/demo"
@@ -20,6 +23,7 @@ ACCOUNTS = "/api/v1/namespaces/team/serviceaccounts/demo"
 BUDGETS = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/team/ingresses/demo"
 INGRESS_LISTS = (INGRESSES.removesuffix("/demo"), "/apis/networking.k8s.io/v1/ingresses")
+RETRY_SECONDS = 30
 INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
 
 
@@ -262,3 +266,19 @@ async def test_replicas_after_a_rollback_have_a_digest_of_their_own(operator: Op
     assert digest not in {"", failed}
     await operator.result()
     assert operator.server.objects[SOLVERS]["status"]["templateDigest"] == digest
+
+
+async def test_a_solver_looks_again_for_an_object_in_its_way(operator: Operator) -> None:
+    """No watch shows objects without the operator's labels, so nothing reports their deletion."""
+    operator.server.put(
+        SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo", "namespace": "team"}}
+    )
+    result = await operator.result()
+    assert operator.condition("Degraded")["reason"] == "Conflict"
+    assert result.requeue_after == RETRY_SECONDS
+
+
+def test_an_exam_looks_again_for_an_object_in_its_way() -> None:
+    observed = ObservedExam(conflicts=[CONFIG_MAP.named("aqua-results")])
+    assert requeue_after(observed, [], NOON) == RETRY_SECONDS
+    assert requeue_after(ObservedExam(), [], NOON) is None
