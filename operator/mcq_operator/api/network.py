@@ -9,8 +9,9 @@ from .base import Host, Model, ObjectName, PassThrough, rule, rules, text
 RoutePath = Annotated[
     str,
     text(
-        "self.matches('^/[A-Za-z0-9/._~-]*$')",
-        "path must start with '/' and have only letters, digits, '/', '.', '_', '~' and '-'",
+        "self.matches('^(/[A-Za-z0-9._~-]+)*/?$') && !self.matches('/[.][.]?(/|$)')",
+        "path must start with '/', have only letters, digits, '.', '_', '~' and '-' between slashes, and no empty, '.'"
+        " or '..' segment",
         longest=256,
     ),
 ]

@@ -104,6 +104,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ingress": {"enabled": True, "host": "a.b:80"}}, "without scheme, port or wildcard"),
     ({"ingress": {"enabled": True, "host": "*.a.b"}}, "without scheme, port or wildcard"),
     ({"ingress": {"enabled": True, "host": "a.b", "path": "quiz"}}, "path must start with '/'"),
+    ({"ingress": {"enabled": True, "host": "a.b", "path": "/mcq//v1"}}, "no empty, '.' or '..' segment"),
+    ({"ingress": {"enabled": True, "host": "a.b", "path": "/mcq/../v1"}}, "no empty, '.' or '..' segment"),
     ({"limits": {"deadlineSeconds": 0}}, "greater than or equal to 1"),
     ({"limits": {"maxQueuedRequests": 0}}, "greater than or equal to 1"),
     ({"answering": {"defaultMode": "guess"}}, 'supported values: "answer", "explain"'),
