@@ -37,7 +37,7 @@ class ChoosingSession(Session):
     async def run(self, admission: Admission, part: RequestPart | None = None) -> Answer:
         """See Session."""
         self.choices = labelled(self.question.offered, self.texts)
-        prompt = self.render(self._form)
+        prompt = await self.render(self._form)
         room = 0 if self._explains_separately else self._room
         answer_prompt = await self.texts.encode(prompt, room=room)
         own = answer_prompt.size - answer_prompt.opening_size
@@ -123,7 +123,7 @@ class ChoosingSession(Session):
         return scores
 
     async def _scores_of(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
-        shared = await self.texts.encode_shared([self.render(self._form, order=order) for order in orders])
+        shared = await self.texts.encode_shared(await self.render_orders(self._form, orders))
         with shared.open(share) as texts:
             await texts.read_stem()
             scores = await gather(texts.score_labels(index, self.labels) for index in range(len(orders)))

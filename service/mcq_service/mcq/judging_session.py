@@ -5,6 +5,7 @@ The question is read once. Each choice continues from it, as a statement that is
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from mcq_service.mcq.label_scoring import (
     shared_probabilities,
 )
 from mcq_service.mcq.session import Session
-from mcq_service.prompts import render_judgement
+from mcq_service.prompts import render_judgements
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class JudgingSession(Session):
                 errors=[InvalidField(pointer="/select", detail=SELECT_ALL_IN_MODE_REASON)],
             )
         self.choices = labelled(self.question.options, self.texts)
-        judged, prompts = self._judgements()
+        judged, prompts = await self._judgements()
         shared = await self.texts.encode_shared(prompts)
         self.keep(prompts[0], shared)
         size, reasoning = shared.size - shared.opening_size, None
@@ -72,7 +73,7 @@ class JudgingSession(Session):
         """The number of tokens for the labels of the selected choices and the reasoning."""
         return super()._room + _LABEL_TOKENS * len(self.choices)
 
-    def _judgements(self) -> tuple[list[SharedQuestion], list[Prompt]]:
+    async def _judgements(self) -> tuple[list[SharedQuestion], list[Prompt]]:
         """Return a question with two options for each choice, and their prompts in each order."""
         debias = debias_without_calibration(2, self.options.debias)
         orders = orders_of(2, debias=debias, calibration=self.calibration)
@@ -80,11 +81,11 @@ class JudgingSession(Session):
             SharedQuestion(_VERDICTS, debias, orders, index * len(orders))
             for index in range(len(self.choices))
         ]
-        prompts = [
-            render_judgement(self.question, choice, self.letter_form, order=order, openings=self.openings)
-            for choice in self.choices
-            for order in orders
-        ]
+        # In a thread: there may be 255 choices.
+        prompts = await asyncio.to_thread(
+            render_judgements, self.question, self.choices, self.letter_form, orders=orders,
+            openings=self.openings,
+        )  # fmt: skip
         return judged, prompts
 
     async def _judge(self, texts: SharedTexts, judged: list[SharedQuestion]) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from contextlib import ExitStack
@@ -166,7 +167,8 @@ class MCQService:
         options = question.options
         order = rotations(len(options))[rotation]
         started = self._clock()
-        encoded = await self._texts.encode(render(question, form, order=order), room=0)
+        prompt = await asyncio.to_thread(render, question, form, order=order)
+        encoded = await self._texts.encode(prompt, room=0)
         with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()
             with encoded.open(slot.share) as text:

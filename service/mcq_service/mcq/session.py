@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from mcq_service.api.mcq.answer_schemas import Answer, Decision, ReasoningDelta,
 from mcq_service.engine import Tokens
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.escalation import TooUnsure
-from mcq_service.prompts import render
+from mcq_service.prompts import render_orders
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
@@ -105,7 +106,7 @@ class Session(ABC):
 
     async def encode_explanation(self) -> EncodedPrompt:
         """Encode the prompt for reasoning after the answer, and keep its opening."""
-        prompt = self.render(self.forms.answer_first)
+        prompt = await self.render(self.forms.answer_first)
         encoded = await self.texts.encode(prompt, room=self._room)
         self.keep(prompt, encoded)
         return encoded
@@ -133,13 +134,19 @@ class Session(ABC):
         """The form of the prompt that asks for a letter first."""
         return self.forms.answer_form(self.calibration.prompt_digest)
 
-    def render(self, form: Form, *, order: Sequence[int] | None = None) -> Prompt:
+    async def render(self, form: Form) -> Prompt:
         """Render the question's prompt in a form."""
+        [prompt] = await self.render_orders(form, [range(len(self.choices))])
+        return prompt
+
+    async def render_orders(self, form: Form, orders: Sequence[Sequence[int]]) -> list[Prompt]:
+        """Render the question's prompt in a form, with the choices in each order."""
         writes = form == self.forms.reasoning_first or (
             form == self.forms.answer_first and self.options.mode == "explain"
         )
-        return render(
-            self.question, form, options=self.choices, order=order, openings=self.openings,
+        # In a thread: there may be 255 choices in as many orders, or long examples.
+        return await asyncio.to_thread(
+            render_orders, self.question, form, options=self.choices, orders=orders, openings=self.openings,
             language=self.question.language if writes else None,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from mcq_service.mcq.label_scoring import (
     shared_probabilities,
 )
 from mcq_service.mcq.service import MAX_REQUEST_CHARACTERS
-from mcq_service.prompts import CHATML, render_about, state_stem
+from mcq_service.prompts import CHATML, about_stem, render_about
 from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 
@@ -106,8 +106,8 @@ class TypedQuestions:
     ) -> tuple[list[SharedQuestion], list[Prompt]]:
         asked: list[SharedQuestion] = []
         prompts: list[Prompt] = []
+        stem = about_stem(state)
         characters = 0
-        stem = state_stem(state)  # once: there may be 800 prompts, and the state may have megabytes
         for question in questions:
             count = len(question.options)
             debias = debias_without_calibration(count, self._debias)
@@ -121,9 +121,7 @@ class TypedQuestions:
             labels = self._texts.labels(count)
             options = [Option(label, text) for label, text in zip(labels, question.options, strict=True)]
             asked.append(SharedQuestion(labels, debias, orders, len(prompts)))
-            prompts += [
-                render_about(stem, question.text, options, self._form, order=order) for order in orders
-            ]
+            prompts += render_about(stem, question.text, options, self._form, orders=orders)
         return asked, prompts
 
 

@@ -3,7 +3,14 @@
 from mcq_service.prompts.chat_forms import CHATML, Forms
 from mcq_service.prompts.chat_template import ChatTemplate, TemplateRefused, Turn
 from mcq_service.prompts.forms import Form, Opening, Prompt
-from mcq_service.prompts.mcq_prompt import Openings, render, render_about, render_judgement, state_stem
+from mcq_service.prompts.mcq_prompt import (
+    Openings,
+    about_stem,
+    render,
+    render_about,
+    render_judgements,
+    render_orders,
+)
 from mcq_service.prompts.plain_forms import plain_form
 from mcq_service.prompts.text_span import TextSpan
 
@@ -18,9 +25,10 @@ __all__ = [
     "TemplateRefused",
     "TextSpan",
     "Turn",
+    "about_stem",
     "plain_form",
     "render",
     "render_about",
-    "render_judgement",
-    "state_stem",
+    "render_judgements",
+    "render_orders",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import dedent
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mcq_service.api.mcq.choices import Option
@@ -30,13 +31,14 @@ OpeningKey = tuple[int, int, int]
 class Openings:
     """The openings of one request's prompts: one for all questions with the same examples, instructions and context.
 
-    The questions must live as long as this object.
+    The questions must live as long as this object. Threads may share it.
     """
 
     def __init__(self) -> None:
         """Start without openings."""
         self._by_key: dict[tuple[Form, str | None, OpeningKey], Opening] = {}
         self._by_text: dict[tuple[Form, tuple[TextSpan, ...]], Opening] = {}
+        self._lock = Lock()
 
     @staticmethod
     def key(question: Question) -> OpeningKey:
@@ -51,55 +53,78 @@ class Openings:
         if not question.has_opening and language is None:
             return None
         key = form, language, self.key(question)
-        if key not in self._by_key:
-            spans = tuple(_opening_spans(question, form, language))
-            self._by_key[key] = self._by_text.setdefault((form, spans), Opening(spans))
-        return self._by_key[key]
+        with self._lock:
+            if key not in self._by_key:
+                spans = tuple(_opening_spans(question, form, language))
+                self._by_key[key] = self._by_text.setdefault((form, spans), Opening(spans))
+            return self._by_key[key]
 
 
 def render(
     question: Question, form: Form = CHATML.answer_first, *, options: Sequence[Option] | None = None,
     order: Sequence[int] | None = None, openings: Openings | None = None, language: str | None = None,
 ) -> Prompt:  # fmt: skip
-    """Render the prompt of a question, with its choices labelled as in `options`.
+    """Render the prompt of a question in one order; see `render_orders`."""
+    orders = [range(len(options or question.options)) if order is None else order]
+    [prompt] = render_orders(
+        question, form, options=options, orders=orders, openings=openings, language=language
+    )
+    return prompt
 
-    `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
+
+def render_orders(
+    question: Question, form: Form, *, options: Sequence[Option] | None = None,
+    orders: Sequence[Sequence[int]], openings: Openings | None = None, language: str | None = None,
+) -> list[Prompt]:  # fmt: skip
+    """Render the prompt of a question in each order, with its choices labelled as in `options`.
+
+    An order rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
     Prompts that share `openings` can share what comes before the question. `language` is that of the reasoning.
     """
     stem = f"{_without_margin(question.question)}{form.gap}"
-    choices = _choices(options or question.options, form, order)
     opening = (openings or Openings()).opening(question, form, language=language)
-    return Prompt(form.prefix, stem, choices, form.suffix, opening)
+    return [
+        Prompt(form.prefix, stem, choices, form.suffix, opening)
+        for choices in _choices(options or question.options, form, orders)
+    ]
 
 
-def render_judgement(
-    question: Question, choice: Option, form: Form, *, order: Sequence[int], openings: Openings
-) -> Prompt:
-    """Render the prompt that asks whether one choice is right: as A, true, or as B, false, in `order`."""
+def render_judgements(
+    question: Question, choices: Sequence[Option], form: Form, *, orders: Sequence[Sequence[int]],
+    openings: Openings,
+) -> list[Prompt]:  # fmt: skip
+    """Render the prompts that ask whether a choice is right, as A, true, or as B, false: each choice in each order."""
     stem = f"{_without_margin(question.question)}\n\n"
-    asked = f"Is the following a right answer?\n{_without_margin(choice.text)}"
-    options = [Option("A", "True"), Option("B", "False")]
-    rest = f"{asked}{form.gap}{_choices(options, form, order)}"
-    return Prompt(form.prefix, stem, rest, form.suffix, openings.opening(question, form))
+    opening = openings.opening(question, form)
+    asked = [f"Is the following a right answer?\n{_without_margin(choice.text)}" for choice in choices]
+    verdicts = _choices([Option("A", "True"), Option("B", "False")], form, orders)
+    return [
+        Prompt(form.prefix, stem, f"{each}{form.gap}{verdict}", form.suffix, opening)
+        for each in asked
+        for verdict in verdicts
+    ]
 
 
-def state_stem(state: str) -> str:
+def about_stem(state: str) -> str:
     """Return the stem of all prompts about a state."""
     return f"{_without_margin(state)}\n\n"
 
 
 def render_about(
-    stem: str, text: str, options: Sequence[Option], form: Form, *, order: Sequence[int]
-) -> Prompt:
-    """Render the prompt of a question about a state, which `stem` has, with its options in `order`."""
-    rest = f"{_without_margin(text)}{form.gap}{_choices(options, form, order)}"
-    return Prompt(form.prefix, stem, rest, form.suffix)
+    stem: str, text: str, options: Sequence[Option], form: Form, *, orders: Sequence[Sequence[int]]
+) -> list[Prompt]:
+    """Render the prompts of a question about the state of a stem, with its options in each order."""
+    asked = f"{_without_margin(text)}{form.gap}"
+    return [
+        Prompt(form.prefix, stem, f"{asked}{choices}", form.suffix)
+        for choices in _choices(options, form, orders)
+    ]
 
 
 def _opening_spans(question: Question, form: Form, language: str | None) -> Iterator[TextSpan]:
     """Yield a client's examples, each a turn of its own in a chat, its instructions and context, and the language."""
     for example in question.examples or ():
-        choices = _choices(example.options, form, None)
+        [choices] = _choices(example.options, form, [range(len(example.options))])
         yield TextSpan(f"{_without_margin(example.question)}{form.gap}{choices}", trusted=False)
         yield TextSpan(f"{form.answer}{example.answer}{form.end}", trusted=True)
     for text in (question.instructions, question.context):
@@ -109,13 +134,13 @@ def _opening_spans(question: Question, form: Form, language: str | None) -> Iter
         yield TextSpan(f"Write the reasoning in {LANGUAGES[language]}.\n\n", trusted=True)
 
 
-def _choices(options: Sequence[Option], form: Form, order: Sequence[int] | None) -> str:
-    texts = _texts(options)
-    if order is not None:
-        texts = [texts[index] for index in order]
-    return "\n".join(
-        _lines(f"{option.label}{form.mark}", text) for option, text in zip(options, texts, strict=True)
-    )
+def _choices(options: Sequence[Option], form: Form, orders: Sequence[Sequence[int]]) -> list[str]:
+    """Return the choices with their labels, in each order."""
+    marks, texts = [f"{option.label}{form.mark}" for option in options], _texts(options)
+    return [
+        "\n".join(_lines(mark, texts[index]) for mark, index in zip(marks, order, strict=True))
+        for order in orders
+    ]
 
 
 def _texts(options: Sequence[Option]) -> list[str]:

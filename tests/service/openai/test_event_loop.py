@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from textwrap import dedent
 from typing import Any
 
 import httpx
@@ -12,10 +13,13 @@ from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
 from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
-from mcq_service.prompts import CHATML
+from mcq_service.prompts import CHATML, mcq_prompt
 
 LONG = ("why? " * 100).strip()
 LONG_QUESTION = {**QUESTION, "question": LONG}
+CODE = " if a:\n     b()"
+CODE_CHOICES = [f"{CODE}\n {each}" for each in range(3)]
+EXAMPLE = {"question": CODE, "choices": ["a", "b"], "answer": "A"}
 
 
 @pytest.fixture
@@ -68,6 +72,64 @@ async def test_calibration_does_not_tokenise_on_the_event_loop(
     )
     assert threads
     assert threading.get_ident() not in threads
+
+
+@pytest.fixture
+def dedented(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Return the threads that removed the margins of texts for prompts, by text."""
+    threads: dict[str, list[int]] = {}
+
+    def watch(text: str) -> str:
+        threads.setdefault(text, []).append(threading.get_ident())
+        return dedent(text)
+
+    monkeypatch.setattr(mcq_prompt, "dedent", watch)
+    return threads
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mode": "answer"},
+        {"mode": "answer", "debias": "rotations"},
+        {"mode": "answer", "select": "all", "debias": "rotations"},
+        {"mode": "answer", "context": CODE, "instructions": CODE, "examples": [EXAMPLE]},
+    ],
+)
+async def test_no_prompt_is_rendered_on_the_event_loop(
+    client: httpx.AsyncClient, dedented: dict[str, list[int]], fields: dict[str, Any]
+) -> None:
+    body = {"question": CODE, "choices": CODE_CHOICES, **fields}
+    response = await client.post(ANSWER, json=body)
+    assert response.status_code == 200, response.text
+    assert dedented.keys() >= {CODE, *CODE_CHOICES}
+    assert threading.get_ident() not in {thread for each in dedented.values() for thread in each}
+
+
+@pytest.mark.parametrize("select", ["one", "all"])
+async def test_the_margins_of_a_question_and_its_choices_are_removed_once_for_all_orders(
+    client: httpx.AsyncClient, dedented: dict[str, list[int]], select: str
+) -> None:
+    """Once for the choices' own order, and once for all others."""
+    body = {"question": CODE, "choices": CODE_CHOICES, "mode": "answer", "debias": "rotations"}
+    response = await client.post(ANSWER, json={**body, "select": select})
+    assert response.status_code == 200, response.text
+    assert {text: len(each) for text, each in dedented.items()} == dict.fromkeys(
+        [CODE, *CODE_CHOICES], 2 if select == "one" else 1
+    )
+
+
+async def test_the_margin_of_an_input_is_removed_once_for_all_questions(
+    client: httpx.AsyncClient, dedented: dict[str, list[int]]
+) -> None:
+    question = {
+        "type": "choice", "instructions": "Which?", "choices": [{"value": "a"}, {"value": "b"}, {"value": "c"}]
+    }  # fmt: skip
+    body = {"model": "fake/model", "input": CODE, "questions": [question] * 3}
+    response = await client.post("/v1/decisions", json=body)
+    assert response.status_code == 200, response.text
+    assert len(dedented[CODE]) == 1
+    assert threading.get_ident() not in dedented[CODE]
 
 
 @pytest.fixture
