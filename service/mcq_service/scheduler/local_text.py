@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mcq_service.engine import Logits, Tokens
-from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
+from mcq_service.scheduler.tasks import LineTask, ReadTask, SampleTask, ScoreTask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mcq_service.engine import Engine, JSONGrammar, Share, Tokenizer
     from mcq_service.scheduler.sampler import Sampler, ScoredToken
     from mcq_service.scheduler.scheduler import Scheduler
+    from mcq_service.scheduler.tasks import Task
     from mcq_service.yaml_output import Line
 
 
@@ -80,7 +81,7 @@ class LocalText:
 
     async def read(self) -> None:
         """Read what is pending, so that forks can share it."""
-        await self.run(Task(self))
+        await self.run(ReadTask(self))
 
     async def _read_parent(self) -> None:
         """Read the parent, unless another text has, or is reading it."""

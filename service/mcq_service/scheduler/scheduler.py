@@ -199,7 +199,7 @@ class Scheduler:
 def _start(task: Task, engine: Engine[Any]) -> None:
     task.text.open_sequence(engine)
     if not task.text.pending:
-        raise ValueError("a text has nothing to read")
+        task.nothing_pending()
 
 
 @contextmanager

@@ -47,6 +47,10 @@ class Task:
         self.span = sampled_span()
         self.future: Future[Any] = Future()
 
+    def nothing_pending(self) -> None:
+        """Finish or fail a task that has nothing to read when it starts."""
+        raise ValueError("a text has nothing to read")
+
     def batch_item(self, count: int) -> BatchItem[Any]:
         """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs."""
         if self.text.started_at is None:
@@ -69,6 +73,14 @@ class Task:
     def all_read(self, output: Output) -> None:
         """Finish, or give the text more to read: nothing is pending."""
         self.future.set_result(output)
+
+
+class ReadTask(Task):
+    """Read what is pending, if anything; the result does not matter."""
+
+    def nothing_pending(self) -> None:
+        """See Task. The last step of a cancelled task may have read everything."""
+        self.future.set_result(None)
 
 
 class ScoreTask(Task):

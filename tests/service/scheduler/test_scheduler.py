@@ -264,6 +264,35 @@ async def test_an_engines_error_affects_only_that_step(
     assert texts.scheduler.alive
 
 
+async def test_a_fork_is_answered_although_another_is_cancelled_while_it_reads_their_parent(
+    texts: LocalTextEngine, engine: ScriptedEngine
+) -> None:
+    """The step that was running has read the parent for both."""
+    engine.gate.clear()
+    with (
+        texts.open_tokens([5, 6], room=0) as parent,
+        texts.open_tokens([5, 6, 7], room=0, parent=parent) as first,
+        texts.open_tokens([5, 6, 8], room=0, parent=parent) as second,
+    ):
+        reading = asyncio.create_task(first.score_labels(["A", "B"]))
+        await until(lambda: engine.steps)
+        waiting = asyncio.create_task(second.score_labels(["A", "B"]))
+        reading.cancel()
+        await until(lambda: texts.scheduler._new)
+        engine.gate.set()
+        assert await waiting == [0, 1]
+    assert engine.steps == [[[5, 6]], [[8]]]
+    await until(lambda: engine.open_sequences == 0)
+
+
+async def test_a_task_that_needs_logits_fails_if_nothing_is_pending(texts: LocalTextEngine) -> None:
+    with texts.open_tokens([5, 6], room=0) as text:
+        await text.read()
+        await text.read()
+        with pytest.raises(ValueError, match="nothing to read"):
+            await text.score_labels(["A"])
+
+
 async def test_stop_ends_the_thread_and_cancels_the_rest(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
