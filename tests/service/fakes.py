@@ -18,7 +18,7 @@ from mcq_service.api import app
 from mcq_service.api.mcq.question_schemas import Debias
 from mcq_service.api.problems import BASE_URI
 from mcq_service.api.service.schemas import Identity
-from mcq_service.engine import Share, Tokens
+from mcq_service.engine import JSONGrammars, Share, Tokens
 from mcq_service.mcq import AnswerOptions, MCQService, TypedQuestions
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.escalation import Escalation
@@ -280,14 +280,17 @@ class Replica:
             clock=clock,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
-        generation = Generation(
-            self.texts,
-            self.admission,
-            model="fake/model",
-            chat_template=chat_template or ChatTemplate(),
-            metrics=self.metrics,
-            tracing=self.tracing,
-        )
+        generation = None
+        if isinstance(self.texts, LocalTextEngine):
+            generation = Generation(
+                self.texts,
+                self.admission,
+                model="fake/model",
+                chat_template=chat_template or ChatTemplate(),
+                grammars=JSONGrammars(self.texts.tokenizer),
+                metrics=self.metrics,
+                tracing=self.tracing,
+            )
         typed_questions = TypedQuestions(
             self.texts,
             self.admission,
@@ -302,7 +305,7 @@ class Replica:
                 identity=IDENTITY,
                 mcq=self.mcq,
                 typed_questions=typed_questions,
-                generation=generation if isinstance(self.texts, LocalTextEngine) else None,
+                generation=generation,
                 admission=self.admission,
                 selftest=SelfTest(self.mcq),
                 engine="fake",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WHITE_SPACE: JsonCompileOptions = {"whitespace_flexible": False}
 
 _KEPT_SCHEMAS = 16
+_TOO_COMPLEX = "the schema is too complex: simplify it"
 
 
 class JSONGrammar:
@@ -58,22 +59,30 @@ class JSONGrammars:
     """Compiles schemas for one tokenizer. Threads may share it: at worst two of them compile the same."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Prepare nothing yet: analysing a vocabulary takes about a second."""
+        """Prepare nothing yet; see `prepare`."""
         self._tokenizer = tokenizer
-        # Clients send one schema again and again.
+        # Clients send one schema again and again, also one that is refused.
         self._compiled = lru_cache(maxsize=_KEPT_SCHEMAS)(self._compile)
+
+    def prepare(self) -> None:
+        """Analyse the vocabulary, which holds the interpreter's lock for a second or two."""
+        _ = self._vocabulary
 
     def compile(self, schema: dict[str, Any]) -> JSONGrammar:
         """Return the beginning of a text, to copy for each text. A new schema may take seconds. Raises BadSchema."""
-        return self._compiled(json.dumps(schema))
+        result = self._compiled(json.dumps(schema))
+        if isinstance(result, str):
+            raise BadSchema(result)
+        return result
 
-    def _compile(self, schema: str) -> JSONGrammar:
+    def _compile(self, schema: str) -> JSONGrammar | str:
+        """Return the beginning of a text, or why there is none."""
         try:
             grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_WHITE_SPACE)
-        except ValueError as error:
-            raise BadSchema(str(error)) from error
-        matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
-        _check(matcher)
+            matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
+            _check(matcher)
+        except (ValueError, BadSchema) as error:
+            return str(error)
         return JSONGrammar(matcher, vocabulary=self._tokenizer.vocabulary)
 
     @cached_property
@@ -87,4 +96,11 @@ class JSONGrammars:
 
 def _check(matcher: LLMatcher) -> None:
     if matcher.is_error():
-        raise BadSchema(matcher.get_error().partition("\n<state>")[0])
+        raise BadSchema(_reason(matcher.get_error()))
+
+
+def _reason(error: str) -> str:
+    """Return llguidance's error without its inner state, for a client."""
+    if "<backtrace>" in error or error.startswith("panic"):
+        return _TOO_COMPLEX
+    return error.partition("\n<state>")[0]

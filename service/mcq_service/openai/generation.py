@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mcq_service.api.problems import ContextExceeded, InvalidField
-from mcq_service.engine import JSONGrammars, PromptTooLong, Tokens
+from mcq_service.engine import PromptTooLong, Tokens
 from mcq_service.openai import request_limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
 from mcq_service.runtime.task_group import emitted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.api.openai.schemas import FinishReason
-    from mcq_service.engine import JSONGrammar, Tokenizer
+    from mcq_service.engine import JSONGrammar, JSONGrammars, Tokenizer
     from mcq_service.prompts import ChatTemplate
     from mcq_service.scheduler import Admission, LocalText, LocalTextEngine, RequestPart
     from mcq_service.telemetry import Metrics, Tracing
@@ -30,6 +31,10 @@ OPERATIONS: dict[Mode, str] = {"completion": TEXT_COMPLETION, "chat": "chat"}
 """OpenTelemetry's names."""
 FIELDS: dict[Mode, str] = {"completion": "prompt", "chat": "messages"}
 """The request's field with the text."""
+
+# A thread of its own, because a large schema takes a second, and only one so that clients can't occupy all CPUs with
+# schemas: a client that leaves does not free it before its schema is compiled.
+_compiler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="schema")
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Generation:
 
     def __init__(
         self, texts: LocalTextEngine, admission: Admission, *, model: str, chat_template: ChatTemplate,
-        metrics: Metrics, tracing: Tracing,
+        grammars: JSONGrammars, metrics: Metrics, tracing: Tracing,
     ) -> None:  # fmt: skip
         """Use `model` as the name in responses."""
         self._texts = texts
@@ -130,7 +135,7 @@ class Generation:
         self.chat_template = chat_template
         self._metrics = metrics
         self._tracing = tracing
-        self._compiling = asyncio.Lock()
+        self._grammars = grammars
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -138,17 +143,13 @@ class Generation:
         return self._texts.tokenizer
 
     async def grammar(self, schema: dict[str, Any]) -> JSONGrammar:
-        """Return the grammar of texts that follow the schema, to copy for each text. Raises BadSchema.
+        """Return the grammar of texts that follow the schema, to copy for each text.
 
-        It compiles in a thread, because a large schema takes a second, and one schema at a time, so that clients can't
-        occupy all threads or CPUs with schemas.
+        Raises BadSchema or DeadlinePassed.
         """
-        async with self._compiling:
-            return await asyncio.to_thread(self._grammars.compile, schema)
-
-    @cached_property
-    def _grammars(self) -> JSONGrammars:
-        return JSONGrammars(self.tokenizer)
+        async with self._admission.deadline():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_compiler, self._grammars.compile, schema)
 
     @property
     def context_length(self) -> int:

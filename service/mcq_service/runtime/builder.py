@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.api.service.schemas import Identity
-from mcq_service.engine import Tokenizer
+from mcq_service.engine import JSONGrammars, Tokenizer
 from mcq_service.engine.cpus import available_cpus, lower_priority
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.engine.remote.openai_client import OpenAIClient
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from mcq_service.runtime.settings import Settings
     from mcq_service.scheduler import Task
     from mcq_service.telemetry import Tracing
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,11 @@ def local(
     used = forms.answering.values() if every_form else [letter_form]
     for form in {forms.answer_first, forms.reasoning_first, *used}:
         engine.cache_prefix(tokenizer.encode_trusted(form.prefix))
+    grammars = JSONGrammars(tokenizer)
+    try:
+        grammars.prepare()
+    except Exception:  # noqa: BLE001 - everything else works without
+        _log.exception("chats of this model can't follow a JSON schema")
 
     def observe(*, tasks: Sequence[Task], tokens: int, started_ns: int, seconds: float) -> None:
         metrics.stepped(batch=len(tasks), tokens=tokens, seconds=seconds)
@@ -155,7 +163,8 @@ def local(
             identity=identity_of(prepared, letter_form), model=prepared.name, engine=engine.name, forms=forms,
             calibration=calibration, metrics=metrics, tracing=tracing, alive=lambda: scheduler.alive, stop=stop,
             generation=Generation(
-                texts, admission, model=prepared.name, chat_template=chat_template, metrics=metrics, tracing=tracing
+                texts, admission, model=prepared.name, chat_template=chat_template, grammars=grammars,
+                metrics=metrics, tracing=tracing,
             ),
         )  # fmt: skip
 

@@ -1,11 +1,22 @@
 """Chats with a response format: the text follows the schema, whatever the model would write."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
+from llguidance import LLMatcher
+from tests.service.fakes import Replica, until
 from tests.service.openai.test_chat import MESSAGES, PATH, chat, chunks
+
+from mcq_service.engine import BadSchema, JSONGrammar, JSONGrammars, Tokenizer, json_grammar
+from mcq_service.openai import Generation
 
 SCHEMA = {
     "type": "object",
@@ -82,3 +93,85 @@ async def test_an_unknown_format_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(PATH, json=body)
     assert response.status_code == 400
     assert "json_schema" in response.json()["error"]["message"]
+
+
+@dataclass
+class Compiler:
+    """Holds each schema until `gate` is set. `requested` counts the requests, `most` the schemas at once."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    requested: int = 0
+    running: int = 0
+    most: int = 0
+
+    def has(self, requested: int) -> bool:
+        return self.requested == requested and self.running > 0
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compiler]:
+    state = Compiler()
+    compile_, grammar = JSONGrammars.compile, Generation.grammar
+
+    def hold(self: JSONGrammars, schema: dict[str, Any]) -> JSONGrammar:
+        state.running += 1
+        state.most = max(state.most, state.running)
+        assert state.gate.wait(10)
+        state.running -= 1
+        return compile_(self, schema)
+
+    async def count(self: Generation, schema: dict[str, Any]) -> JSONGrammar:
+        state.requested += 1
+        return await grammar(self, schema)
+
+    monkeypatch.setattr(JSONGrammars, "compile", hold)
+    monkeypatch.setattr(Generation, "grammar", count)
+    yield state
+    state.gate.set()
+
+
+async def test_schemas_of_clients_that_left_are_compiled_one_at_a_time(
+    client: httpx.AsyncClient, compiler: Compiler
+) -> None:
+    """A compilation can't be stopped: its place is free when it ends, not when its client leaves."""
+    for number in range(3):
+        leaving = asyncio.create_task(chat(client, response_format=following(SCHEMA)))
+        await until(partial(compiler.has, number + 1))
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+    staying = asyncio.create_task(chat(client, response_format=following(SCHEMA)))
+    await until(partial(compiler.has, 4))
+    compiler.gate.set()
+    assert (await staying)["choices"]
+    assert compiler.most == 1
+
+
+async def test_waiting_for_a_schema_has_a_deadline(
+    client: httpx.AsyncClient, unloaded: Replica, compiler: Compiler
+) -> None:
+    unloaded.load(deadline_seconds=0.2)
+    body = {"messages": MESSAGES, "response_format": following(SCHEMA)}
+    assert (await client.post(PATH, json=body)).status_code == 504
+
+
+def test_a_refused_schema_is_compiled_once(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    matcher = MagicMock(wraps=LLMatcher)
+    monkeypatch.setattr(json_grammar, "LLMatcher", matcher)
+    grammars = JSONGrammars(tokenizer)
+    for _ in range(2):
+        with pytest.raises(BadSchema, match="Invalid type"):
+            grammars.compile({"type": "no such type"})
+    assert matcher.grammar_from_json_schema.call_count == 1
+
+
+def test_a_panic_of_the_compiler_is_no_answer_to_a_client(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client learns what to do instead."""
+    matcher = MagicMock()
+    matcher.return_value.get_error.return_value = "panic: index out of bounds\n<backtrace>\n0: rust_begin"
+    monkeypatch.setattr(json_grammar, "LLMatcher", matcher)
+    with pytest.raises(BadSchema) as error:
+        JSONGrammars(tokenizer).compile(SCHEMA)
+    assert str(error.value) == "the schema is too complex: simplify it"

@@ -10,6 +10,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, until
 from tests.service.model_store import tiny
 from tests.service.upstream import Upstream, failing, scored, served
 
+from mcq_service.engine import JSONGrammars
 from mcq_service.engine.errors import EngineMismatch, EngineRefused
 from mcq_service.model_store import PrecisionChoice
 from mcq_service.model_store.precision import best_float
@@ -58,6 +59,27 @@ async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
             await load(
                 remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing
             )
+
+
+async def test_a_replica_analyses_its_vocabulary_before_it_is_ready(
+    tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the first schema of a chat would stop all answers for a second or two. If it fails, the rest works."""
+    seen: list[Status] = []
+
+    def fail(self: JSONGrammars) -> None:
+        seen.append(replica.lifecycle.status)
+        raise ValueError("an unknown tokenizer")
+
+    monkeypatch.setattr(JSONGrammars, "prepare", fail)
+    tiny.make_answering(tmp_path / "source")
+    settings = Settings(
+        model_uri=f"file://{tmp_path}/source", model_cache=tmp_path / "cache", model_precision="float32"
+    )
+    await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+    assert replica.lifecycle.backend
+    await replica.lifecycle.backend.stop()
+    assert seen == [Status.LOADING]
 
 
 @pytest.mark.parametrize("verify", [True, False])
