@@ -72,8 +72,16 @@ class Connection(H11Protocol):
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Take the data. Only a complete head stops the timer."""
+        """Take the data. Only a complete head stops the timer.
+
+        uvicorn stops reading at the first byte after a request, and would not notice that the client leaves. Here it
+        reads on until a part of the next request waits, at most about the size of a head.
+        """
         super().data_received(data)
+        if self.flow.read_paused and not self.cycle.more_body:
+            waiting, _ = self.conn.trailing_data
+            if len(waiting) <= MAX_HEAD_BYTES:
+                self.flow.resume_reading()
         if not self.idle:
             self._stop_head_timer()
         elif self.timeout_keep_alive_task is None:

@@ -6,6 +6,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -196,6 +197,57 @@ async def test_a_client_that_does_not_read_loses_its_connection(monkeypatch: pyt
     async with serving(endless) as clients, asyncio.timeout(10):
         (await clients.open()).send(PROBE)
         await ended.wait()
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> bytearray:
+    """Return the bytes that the server has taken from its clients."""
+    data = bytearray()
+    original = Connection.data_received
+
+    def record(self: Connection, more: bytes) -> None:
+        original(self, more)
+        data.extend(more)
+
+    monkeypatch.setattr(Connection, "data_received", record)
+    return data
+
+
+@pytest.mark.parametrize("more", [b"\r\n", PROBE[:10], PROBE])
+async def test_a_client_that_sends_more_than_its_request_and_leaves_is_noticed(
+    replica: Replica, received: bytearray, more: bytes
+) -> None:
+    replica.texts.gate.clear()
+    replica.load()
+    async with serving(replica.app) as clients:
+        line = await clients.open()
+        line.send(ASK)
+        await until(lambda: replica.texts.read)
+        for byte in more:
+            line.send(bytes([byte]))
+            await until(partial(received.endswith, bytes([byte])), seconds=4)
+        line.close()
+        await until(lambda: replica.texts.open_texts == 0, seconds=5)
+        assert replica.admission.pending == 0
+
+
+async def test_pipelined_requests_are_answered_in_order(replica: Replica, received: bytearray) -> None:
+    """Also one that is longer than what the server reads in advance."""
+    replica.texts.gate.clear()
+    replica.load()
+    body = json.dumps({**QUESTION, "context": "x" * 150_000, "instructions": "y" * 4_000}).encode()
+    long = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    async with serving(replica.app) as clients:
+        line = await clients.open()
+        line.send(ASK)
+        await until(lambda: replica.texts.read)
+        line.send(PROBE.replace(b"livez", b"nowhere"))
+        await until(lambda: received.endswith(PROBE[-4:]) and b"nowhere" in received)
+        line.send(long * 8)
+        await until(lambda: len(received) > len(ASK) + len(PROBE) + connections.MAX_HEAD_BYTES)
+        assert len(received) < len(long * 8)
+        replica.texts.gate.set()
+        assert [await line.status() for _ in range(10)] == [200, 404] + [200] * 8
 
 
 @pytest.mark.parametrize(
