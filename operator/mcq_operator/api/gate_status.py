@@ -97,7 +97,7 @@ class Override(Model):
     change: str = ""
     """The digest of the change."""
     reason: str = ""
-    """Overridden by the annotation, GateRemoved or GateLoosened."""
+    """Overridden by the annotation, GateRemoved, GateLoosened or ChangedBack."""
     gate: GateTerms | None = None
     """The limits of the previous gate."""
     time: str = Field(json_schema_extra={"format": "date-time"})

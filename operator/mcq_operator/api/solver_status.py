@@ -86,7 +86,11 @@ class SolverStatus(ResourceStatus):
     answering: bool = False
     """Whether all replicas that should answer now are available, and have answered a test question."""
     promoted: str = ""
-    """The digest of everything that may change the replicas' answers. A new digest must pass the gate."""
+    """The digest of everything that may change the replicas' answers. A new digest must pass the gate. It is empty
+    until the first replicas answer."""
+    previous: str = ""
+    """The digest that was promoted before, and had replicas that answered. While those of the present one don't, a
+    change back to it needs no exam."""
     gate: GateStatus | None = None
     """The last change that needed to pass an exam."""
     last_gate: GateTerms | None = None

@@ -16,7 +16,7 @@ from mcq_operator.api import (
     names,
 )
 from mcq_operator.api.kinds import SERVICE
-from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
 from . import exam, gate, gate_override, loaded_model, pending, rollback, threshold, watch
 from .conditions import findings
@@ -82,6 +82,7 @@ def of(
     images = loaded_model.images(observed.pods)
     solver_findings = findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason)
     threshold_ready = threshold.finding(solver, exams, template_digest=template_digest, held=held)
+    promoted = _promoted(solver, change, identity, answers=_answers(deployment, verdict))
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
@@ -91,7 +92,8 @@ def of(
         model=ObservedModel(uri=loaded_model.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
-        promoted=_promoted(solver, change, identity),
+        promoted=promoted,
+        previous=_previous(solver, change, promoted),
         gate=change,
         last_gate=gate_override.last_terms(solver, identity, holds=gate.holds(change)),
         override=gate_override.override(solver, change, now=now),
@@ -107,11 +109,34 @@ def of(
     )
 
 
-def _promoted(solver: MCQSolver, change: GateStatus | None, identity: str) -> str:
-    """Return the identity of the change that answers, or answers again."""
+def _promoted(solver: MCQSolver, change: GateStatus | None, identity: str, *, answers: bool) -> str:
+    """Return the identity of the change that answers, or answers again; empty until the first replicas answer.
+
+    A gate compares a change with the replicas of this identity. The first replicas may never answer.
+    """
     if change is not None and watch.refused(change):
         return change.previous
-    return solver.status.promoted if gate.holds(change) else identity
+    is_held = gate.holds(change) or not (solver.status.promoted or answers)
+    return solver.status.promoted if is_held else identity
+
+
+def _previous(solver: MCQSolver, change: GateStatus | None, promoted: str) -> str:
+    """Return the identity that was promoted before, and had replicas that answered."""
+    known = solver.status
+    if promoted == known.promoted or not known.answering or watch.refused(change):
+        return known.previous
+    return known.promoted
+
+
+def _answers(deployment: Deployment | None, verdict: CanaryVerdict) -> bool:
+    """Return whether a replica of the newest revision answers, and there are none of an earlier one."""
+    return (
+        deployment is not None
+        and deployment.current
+        and deployment.replicas == deployment.updated
+        and deployment.available > 0
+        and verdict.outcome == "answered"
+    )
 
 
 def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdict) -> bool:

@@ -69,14 +69,24 @@ def advance(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: d
         return _to(gate, "Waiting", "ExamOfAnother", message)
     exam_status = objects.exam.status
     if not exam_status.is_true("Complete") or exam_status.template_digest != gate.template_digest:
-        detail = _message(objects.exam, "Complete")
-        return _to(
-            gate, "Waiting", "NoBaseline", f"The current replicas have no result to compare with. {detail}"
+        return _no_baseline(
+            solver, gate, objects.exam, problem="The current replicas have no result to compare with."
         )
     if exam_status.report is None or exam_status.report.digest is None:
-        detail = _message(objects.exam, "Complete")
-        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the current replicas' result. {detail}")
+        return _no_baseline(solver, gate, objects.exam, problem="No Pod proves the current replicas' result.")
     return _follow_candidate(solver, gate, objects, now=now)
+
+
+def _no_baseline(solver: MCQSolver, gate: GateStatus, exam: MCQExam, *, problem: str) -> GateStatus:
+    """Return the gate of a change that waits for a result, except of one back to replicas that answered."""
+    if gate.change and gate.change == solver.status.previous and not solver.status.answering:
+        message = (
+            "This change took no exam: the replicas of the last change don't answer, and it goes back to the change"
+            " before that one. status.override records this."
+        )
+        return _to(gate, "Overridden", gate_override.CHANGED_BACK, message)
+    what_next = advice(solver, gate, replicas="The current replicas stay until then.")
+    return _to(gate, "Waiting", "NoBaseline", f"{problem} {_message(exam, 'Complete')} {what_next}")
 
 
 def _follow_candidate(

@@ -1,7 +1,7 @@
 """A gate's override: a change goes through without passing its exam, and the status records how.
 
-A person may approve the change by its digest, or remove or loosen the gate together with the change. The operator
-allows and records it.
+A person may approve the change by its digest, remove or loosen the gate together with the change, or go back from a
+change whose replicas don't answer. The operator allows and records it.
 """
 
 from datetime import datetime
@@ -15,6 +15,7 @@ from .transitions import stamp
 
 REMOVED = "GateRemoved"
 LOOSENED = "GateLoosened"
+CHANGED_BACK = "ChangedBack"
 
 
 def approval(solver: MCQSolver, gate: GateStatus) -> str | None:

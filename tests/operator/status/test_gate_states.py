@@ -1,7 +1,7 @@
 """The state of a gated change, for each observation of its exam and its candidate."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from tests.operator import support
@@ -108,12 +108,19 @@ def overdue_candidate() -> MCQSolver:
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
-def next_status(known: MCQSolver, change: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
-    """Return the next status of a solver with answering replicas."""
+def next_status(
+    known: MCQSolver,
+    change: GateStatus | None,
+    identity: str,
+    *,
+    canary: Literal["answered", "failed", "pending"] = "answered",
+    **observed: Any,
+) -> SolverStatus:
+    """Return the next status of a solver with replicas that answer, or not."""
     return status.of(
         known,
         observed=ObservedSolver(**{"deployment": deployment(), **observed}),
-        verdict=CanaryVerdict(outcome="answered"),
+        verdict=CanaryVerdict(outcome=canary),
         inventory=[],
         replicas_digest="d",
         template_digest="d",
@@ -222,6 +229,13 @@ def test_only_its_own_passed_exam_lets_a_change_through(
             "The exam has too few questions to decide, so the change does not pass.",
         ),
         (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
+        *(
+            (gate_objects(exam=each), f'{PROMOTE}="0123456789abcdef WHO: WHY"')
+            for each in (
+                exam(condition("Complete", "False")),
+                exam(condition("Complete", "True"), proof=None),
+            )
+        ),
     ],
 )
 def test_the_message_has_the_cause_and_advice(objects: GateObjects, text: str) -> None:
@@ -261,3 +275,75 @@ def test_a_candidate_is_requeued_before_patience_ends_without_an_event() -> None
     assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
     assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
     assert retry_in(None) is None
+
+
+NO_REPLICA = deployment(ready=0, available=0)
+REPLACING = deployment(replicas=4, available=3, updated=1)
+"""The replicas that answer are not all of the newest spec."""
+
+
+@pytest.mark.parametrize(
+    ("observed", "canary"),
+    [
+        ({"deployment": None}, "answered"),
+        ({"deployment": NO_REPLICA}, "answered"),
+        ({"deployment": REPLACING}, "answered"),
+        ({}, "pending"),
+        ({}, "failed"),
+    ],
+)
+def test_first_replicas_that_never_answered_do_not_gate_their_correction(
+    observed: dict[str, Any], canary: Any
+) -> None:
+    broken = next_status(gated(), None, "typo", canary=canary, **observed)
+    assert broken.promoted == ""
+    corrected = next_status(gated(status=stored(broken)), None, "corrected")
+    assert corrected.promoted == "corrected"
+    failing = next_status(gated(status=stored(corrected)), None, "corrected", canary="failed")
+    assert failing.promoted == "corrected"
+
+
+def broken_change() -> SolverStatus:
+    """Return the status after a change that passed its gate: its replicas don't start."""
+    before = next_status(gated(), None, "a")
+    passed = SITTING.model_copy(update={"phase": "Passed", "change": "b", "previous": "a"})
+    promoted = next_status(gated(status=stored(before)), passed, "b")
+    return next_status(gated(status=stored(promoted)), passed, "b", deployment=NO_REPLICA, canary="failed")
+
+
+def waiting_change(change: str) -> GateStatus:
+    return SITTING.model_copy(
+        update={"phase": "Waiting", "change": change, "previous": "b", "template_digest": "b"}
+    )
+
+
+def test_a_change_back_from_replicas_that_do_not_answer_needs_no_exam() -> None:
+    """The status records it. A correction that was never promoted waits, and does not end the way back."""
+    known = broken_change()
+    assert (known.promoted, known.answering) == ("b", False)
+    correction = advance(gated(status=stored(known)), waiting_change("c"), gate_objects(), now=NOON)
+    assert (correction.phase, correction.reason) == ("Waiting", "NoBaseline")
+    known = next_status(gated(status=stored(known)), correction, "c", deployment=NO_REPLICA, canary="failed")
+    back = advance(gated(status=stored(known)), waiting_change("a"), gate_objects(), now=NOON)
+    assert (back.phase, back.reason) == ("Overridden", "ChangedBack")
+    after = next_status(gated(status=stored(known)), back, "a", deployment=NO_REPLICA, canary="failed")
+    assert after.promoted == "a"
+    assert after.override is not None
+    assert (after.override.reason, after.override.change) == ("ChangedBack", "a")
+    # The broken change is not the way back of its own correction.
+    assert after.previous != "b"
+
+
+def test_a_change_back_from_replicas_that_answer_takes_the_exam() -> None:
+    answering = broken_change().model_copy(update={"answering": True})
+    gate = advance(gated(status=stored(answering)), waiting_change("a"), gate_objects(), now=NOON)
+    assert (gate.phase, gate.reason) == ("Waiting", "NoBaseline")
+
+
+def test_a_change_that_the_watch_refused_is_no_way_back() -> None:
+    before = next_status(gated(), None, "a")
+    passed = SITTING.model_copy(update={"phase": "Passed", "change": "b", "previous": "a"})
+    promoted = next_status(gated(status=stored(before)), passed, "b")
+    refused = passed.model_copy(update={"phase": "Refused", "reason": "WorseThanBefore"})
+    after = next_status(gated(status=stored(promoted)), refused, "b")
+    assert (after.promoted, after.previous) == ("a", "a")
