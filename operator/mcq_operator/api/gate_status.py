@@ -72,7 +72,7 @@ class GateStatus(Model):
     phase: GatePhase
     """Waiting (for the current replicas' result), Sitting (the candidate takes the exam), or the outcome."""
     replica_set: str
-    """The ReplicaSet of the replicas that answer until the change passes."""
+    """The ReplicaSet of the replicas that answer until the change passes; empty if it is gone."""
     template_digest: str
     """A digest of those replicas' template."""
     reason: str = Field(max_length=LONGEST_REASON)

@@ -19,7 +19,8 @@ async def gated_change(
 ) -> tuple[GateStatus | None, Manifest | None]:
     """Return the change that has a gate, and the template of the earlier replicas while the gate holds the change.
 
-    Kubernetes keeps the template in a ReplicaSet. Raises ClusterError.
+    Kubernetes keeps the template in a ReplicaSet. Without it, for example after someone has deleted the Deployment,
+    the template is None, and the change names no ReplicaSet. Raises ClusterError.
     """
     gate, recorded = solver.spec.rollout.gate, solver.status.gate
     identity = desired.gate.identity(solver, images=images)
@@ -31,13 +32,13 @@ async def gated_change(
         return (None, None) if status.gate.holds(recorded) else (recorded, None)
     candidate = desired.gate.candidate_id(solver, gate, images=images)
     replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
-    if recorded is None or not status.gate.holds(recorded) or recorded.replica_set not in replica_sets:
-        newest = status.rollback.newest(replica_sets.values())
-        if newest is None:
-            return None, None
-        replica_set, digest = newest["metadata"]["name"], solver.status.template_digest
+    if recorded is None or not status.gate.holds(recorded):
+        replica_set, digest = "", solver.status.template_digest
     else:
         replica_set, digest = recorded.replica_set, recorded.template_digest
+    if replica_set not in replica_sets:
+        newest = status.rollback.newest(replica_sets.values())
+        replica_set = newest["metadata"]["name"] if newest else ""
     if recorded is None or recorded.candidate != candidate:
         recorded = GateStatus(
             candidate=candidate,
@@ -51,7 +52,8 @@ async def gated_change(
             message="",
             previous=solver.status.promoted,
         )
-    return recorded, status.rollback.template(replica_sets[replica_set])
+    recorded = recorded.model_copy(update={"replica_set": replica_set})
+    return recorded, status.rollback.template(replica_sets[replica_set]) if replica_set else None
 
 
 async def advance_watch(

@@ -60,6 +60,7 @@ async def reconcile_solver(
     digest_in_force = _digest_in_force(
         solver, change, rollback_template, held_back=upgrade_template is not None, digest=digest
     )
+    lost = held_template is None and status.gate.lost(change)
     if held_template is None:
         solver = _with_threshold(solver, exams)
     replicas_template = held_template or (
@@ -88,7 +89,9 @@ async def reconcile_solver(
         # The garbage collector took the missing objects with the solver. They must not be created again.
         return _gone(key, probers, upgrades)
     conflicts = await find_route_conflicts(cluster, desired_objects, children)
-    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
+    # Without a template of the earlier replicas, the Deployment would get the one that the gate holds.
+    withheld = conflicts.withheld | ({DEPLOYMENT.named(solver.name)} if lost else set())
+    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in withheld}
     applied = await cluster.apply(solver, uncontested, children)
     pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - conflicts.deleted)
     refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
@@ -117,7 +120,7 @@ async def reconcile_solver(
         inventory={
             *applied.live,
             *pruned.deleting,
-            *retained(solver, refused, conflicts.withheld - conflicts.deleted),
+            *retained(solver, refused, withheld - conflicts.deleted),
         },
         exams=exams,
         replicas_digest=digest,
@@ -126,7 +129,7 @@ async def reconcile_solver(
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
         hold_reason=hold_reason,
-        held=held_template is not None,
+        held=lost or held_template is not None,
         model=status.loaded_model.model_of(replicas_template),
         now=now(),
     )

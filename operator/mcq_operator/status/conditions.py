@@ -31,8 +31,11 @@ def findings(
     `change` is the change that has a gate, `model` the model of the replicas in force, and `hold_reason` says why they
     don't belong to this operator's release yet.
     """
-    failed = failure(solver, observed)
+    lost = gate.lost_replicas(solver, change)
+    failed = lost or failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
+    if lost:
+        rolling = Finding("Progressing", "False", lost.reason, lost.message)
     if hold_reason and rolling.reason == "Complete":
         rolling = Finding("Progressing", "False", "UpgradeHeldBack", hold_reason)
     keys_finding = api_keys_ready.finding(solver, observed)

@@ -10,7 +10,7 @@ from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.api.resource_status import LONGEST_MESSAGE
 
 from . import gate_override, loaded_model
-from .finding import Finding
+from .finding import Failure, Finding
 
 TOLERANCE_SECONDS = 120.0
 """How long a candidate or an exam may be degraded before the change is refused: images and nodes may be slow."""
@@ -45,6 +45,22 @@ class GateObjects:
 def holds(gate: GateStatus | None) -> bool:
     """Return whether the gate keeps the change from users, for now or for good."""
     return gate is not None and gate.phase not in PROMOTED
+
+
+def lost(gate: GateStatus | None) -> bool:
+    """Return whether the gate holds a change, and the template of the earlier replicas is gone."""
+    return gate is not None and holds(gate) and not gate.replica_set
+
+
+def lost_replicas(solver: MCQSolver, gate: GateStatus | None) -> Failure | None:
+    """Return what to do if no replicas can answer while the gate holds a change."""
+    if gate is None or not lost(gate):
+        return None
+    message = (
+        "The gate holds a change, and the replicas before it are gone with their Deployment and ReplicaSets, so the"
+        f" operator starts none. Change the spec back, or {_let_through(solver, gate)}"
+    )
+    return Failure(reason="PreviousReplicasLost", message=message)
 
 
 def advance(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime) -> GateStatus:
@@ -147,9 +163,12 @@ def advice(
     solver: MCQSolver, gate: GateStatus, *, replicas: str = "The previous replicas go on answering."
 ) -> str:
     """Return which replicas answer, and what a person can do about a change that is not promoted."""
+    return f"{replicas} Change the spec, or {_let_through(solver, gate)}"
+
+
+def _let_through(solver: MCQSolver, gate: GateStatus) -> str:
     return (
-        f"{replicas} Change the spec, or let this change through once: kubectl annotate"
-        f" --overwrite mcq -n {solver.namespace} {solver.name}"
+        f"let this change through once: kubectl annotate --overwrite mcq -n {solver.namespace} {solver.name}"
         f' {names.PROMOTE_ANNOTATION}="{gate.change} WHO: WHY"'
     )
 
@@ -186,6 +205,8 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver
         message = "No change has had to pass the exam yet: the first replicas have no baseline."
         return Finding("ExamPassed", "Unknown", "NoChange", message)
     message = gate.message + (gate_override.unused_annotation(solver, gate) if holds(gate) else "")
+    if (problem := lost_replicas(solver, gate)) is not None:
+        message = f"{problem.message} The gate's message: {message}"[:LONGEST_MESSAGE]
     match gate.phase:
         case "Passed" if (other := _other_image(solver, gate, observed)) is not None:
             return Finding("ExamPassed", "Unknown", OTHER_IMAGE, other)

@@ -189,6 +189,26 @@ async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replica
     assert condition(kubectl, "Ready")["status"] == "True"
 
 
+async def test_a_refused_change_does_not_roll_out_when_the_deployment_is_deleted(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    """No record of the earlier replicas is left, so a person decides."""
+    rows = await start_candidate(kubectl, bench, tmp_path)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
+    await settle(bench)
+    assert gate(kubectl)["phase"] == "Refused"
+    kubectl("delete", "deployment", "demo", "--cascade=foreground")
+    await until(lambda: not kubectl.list("replicasets", "app.kubernetes.io/instance=demo"))
+    await settle(bench)
+    assert kubectl.get("deployment", "demo") is None
+    assert gate(kubectl)["phase"] == "Refused"
+    for kind in ("Ready", "Degraded"):
+        assert condition(kubectl, kind)["reason"] == "PreviousReplicasLost"
+    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "auto"}}})  # the change is reverted
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+
+
 async def test_an_annotation_lets_only_its_change_through(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:

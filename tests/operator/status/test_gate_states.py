@@ -347,3 +347,27 @@ def test_a_change_that_the_watch_refused_is_no_way_back() -> None:
     refused = passed.model_copy(update={"phase": "Refused", "reason": "WorseThanBefore"})
     after = next_status(gated(status=stored(promoted)), refused, "b")
     assert (after.promoted, after.previous) == ("a", "a")
+
+
+@pytest.mark.parametrize("phase", ["Waiting", "Sitting", "Refused", "Inconclusive"])
+def test_lost_replicas_of_before_a_held_change_are_a_failure_with_advice(phase: Any) -> None:
+    held = SITTING.model_copy(update={"phase": phase, "replica_set": "", "message": "The verdict."})
+    reported = next_status(gated(status={"promoted": "old"}), held, "new", deployment=None)
+    assert reported.promoted == "old"
+    conditions = {each.type: each for each in reported.conditions}
+    for kind, value in (
+        ("Ready", "False"),
+        ("Available", "False"),
+        ("Degraded", "True"),
+        ("Progressing", "False"),
+    ):
+        assert (conditions[kind].status, conditions[kind].reason) == (value, "PreviousReplicasLost")
+    for kind in ("Ready", "Degraded", "ExamPassed"):
+        assert f'{PROMOTE}="0123456789abcdef WHO: WHY"' in conditions[kind].message
+    approved = advance(
+        gated({PROMOTE: f"{held.change} alice: by hand"}, status={"promoted": "old"}),
+        held,
+        gate_objects(),
+        now=NOON,
+    )
+    assert not holds(approved)
