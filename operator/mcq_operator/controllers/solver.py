@@ -93,7 +93,12 @@ async def reconcile_solver(
     withheld = conflicts.withheld | ({DEPLOYMENT.named(solver.name)} if lost else set())
     uncontested = {ref: item for ref, item in desired_objects.items() if ref not in withheld}
     applied = await cluster.apply(solver, uncontested, children)
-    pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - conflicts.deleted)
+    deployment_ref = DEPLOYMENT.named(solver.name)
+    deployment = applied.live.get(deployment_ref) or children.live.get(deployment_ref)
+    mounted = desired.mounted_claims(deployment, children.pods)
+    pruned = await cluster.prune(
+        solver, children, keep=(desired_objects.keys() - conflicts.deleted) | mounted
+    )
     refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
     problems = [*refused, *conflicts.rivals, *applied.conflicts, *applied.blocked]
     created = applied.live.keys() - children.live.keys()
@@ -120,7 +125,7 @@ async def reconcile_solver(
         inventory={
             *applied.live,
             *pruned.deleting,
-            *retained(solver, refused, withheld - conflicts.deleted),
+            *retained(solver, refused, (withheld - conflicts.deleted) | mounted),
         },
         exams=exams,
         replicas_digest=digest,

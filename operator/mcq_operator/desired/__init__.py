@@ -15,7 +15,7 @@ from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
-from .storage import cache_claim, exam_summary
+from .storage import cache_claim, exam_summary, mounted_claims
 from .workload import deployment, plain_template, service_account, template
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "digest",
     "exam",
     "gate",
+    "mounted_claims",
     "objects",
     "plain_template",
     "possible",

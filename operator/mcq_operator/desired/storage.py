@@ -1,11 +1,14 @@
 """The replicas' volumes: model cache, models, the last exam and Secrets."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mcq_operator.api import LastExam, Manifest, MCQSolver, names
+from mcq_operator.api.dependencies import dependencies
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP
 from mcq_operator.api.replica import SecretKey
+from mcq_operator.api.resource_status import ObjectRef
 
 from .config import (
     API_KEYS_PATH,
@@ -49,6 +52,17 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
             "resources": {"requests": {"storage": str(cache.size)}},
         },
     )
+
+
+def mounted_claims(deployment: Manifest | None, pods: Iterable[Manifest]) -> set[ObjectRef]:
+    """Return the claims that replicas mount, or will mount, whatever the spec says.
+
+    A gate or a rollback keeps replicas of an earlier spec, and a roll-out replaces them one by one. After its claim is
+    deleted, a replica can't start again on another node.
+    """
+    running = [pod for pod in pods if pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}]
+    users = [deployment, *running] if deployment else running
+    return {ref for user in users for ref in dependencies(user) if ref.kind == CLAIM.kind}
 
 
 def exam_summary(solver: MCQSolver, last_exam: LastExam | None) -> Manifest | None:

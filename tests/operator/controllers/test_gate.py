@@ -209,6 +209,28 @@ async def test_a_refused_change_does_not_roll_out_when_the_deployment_is_deleted
     assert precision(kubectl) == "auto"
 
 
+async def test_the_cache_of_the_replicas_that_a_gate_keeps_is_not_deleted(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    """When the change rolls out, it is."""
+    await bench.cluster.discover()
+    apply(kubectl, SPEC)
+    apply_exam(kubectl, {})
+    await make_ready(kubectl, bench, "demo")
+    endpoint = {"endpoint": "http://vllm.models:8000/v1", "model": "qwen"}
+    patch(kubectl, "mcq", "demo", {"spec": {"engine": {"type": "OpenAI", "openai": endpoint}}})
+    await settle(bench)
+    assert gate(kubectl)["reason"] == "NoBaseline"
+    assert "deletionTimestamp" not in existing(kubectl, "pvc", "demo-model-cache")["metadata"]
+    inventory = existing(kubectl, "mcq", "demo")["status"]["inventory"]
+    assert "demo-model-cache" in [each["name"] for each in inventory]
+    patch(kubectl, "mcq", "demo", {"spec": {"rollout": None}})
+    await make_ready(kubectl, bench, "demo")
+    await settle(bench)
+    claim = kubectl.get("pvc", "demo-model-cache")
+    assert claim is None or "deletionTimestamp" in claim["metadata"]
+
+
 async def test_an_annotation_lets_only_its_change_through(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:

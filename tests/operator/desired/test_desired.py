@@ -14,7 +14,7 @@ from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
-from mcq_operator.api.kinds import PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind, ref_of
+from mcq_operator.api.kinds import CLAIM, PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind, ref_of
 from mcq_operator.api.names import APPLIED_DIGEST, CLAIM_LABEL
 from mcq_operator.api.pod_template import OWNED_ENV, OWNED_VOLUMES
 from mcq_operator.desired.security import USER_FIELDS
@@ -556,3 +556,19 @@ def test_the_desired_replicas_can_differ_from_the_spec() -> None:
     )
     spec = next(item for item in manifests if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)
+
+
+def test_a_claim_is_kept_while_the_deployment_or_a_running_replica_mounts_it() -> None:
+    """The spec may not ask for it any more: a gate, a rollback or a roll-out keeps earlier replicas."""
+    cached = one({"storage": {"cache": {"type": "PVC"}}}, "Deployment")
+    uncached = one({"storage": {"cache": {"type": "EmptyDir"}}}, "Deployment")
+    cache = {CLAIM.named("demo-model-cache")}
+    running, ended, terminating = (
+        {"metadata": metadata, "spec": cached["spec"]["template"]["spec"], "status": {"phase": phase}}
+        for metadata, phase in (({}, "Running"), ({}, "Failed"), ({"deletionTimestamp": "x"}, "Running"))
+    )
+    assert desired.mounted_claims(cached, []) == cache
+    assert desired.mounted_claims(uncached, [running]) == cache
+    assert desired.mounted_claims(uncached, [terminating]) == cache
+    assert desired.mounted_claims(None, [running]) == cache
+    assert desired.mounted_claims(uncached, [ended]) == set()
