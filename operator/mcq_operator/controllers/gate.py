@@ -80,7 +80,9 @@ async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) 
     return [exam_copy] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), exam_copy]
 
 
-async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.GateObjects:
+async def read_objects(
+    solver: MCQSolver, applied: Applied, cluster: Cluster, *, images: desired.ServiceImages
+) -> status.gate.GateObjects:
     """Read the objects that the gate waits for. Raises ClusterError."""
     gate, name = solver.spec.rollout.gate, names.candidate_name(solver)
     live = applied.live
@@ -92,4 +94,11 @@ async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) ->
         if has_candidate
         else None,
         candidate_exam=await readable(cluster.exam(ExamKey(solver.namespace, name))) if has_exam else None,
+        candidate_digest=candidate_digest(solver, images=images),
     )
+
+
+def candidate_digest(solver: MCQSolver, *, images: desired.ServiceImages) -> str:
+    """Return the digest of the replicas that the candidate should have."""
+    candidate = MCQSolver.model_validate(desired.gate.candidate(solver))
+    return desired.digest(desired.plain_template(candidate, images=images))

@@ -115,7 +115,7 @@ async def reconcile_solver(
     )  # fmt: skip
     verdict = probers.canary.verdict(solver, observed.deployment, observed.pods)
     if upgrade_template is None and change is not None:
-        gate_objects = await gate.read_objects(solver, applied, cluster)
+        gate_objects = await gate.read_objects(solver, applied, cluster, images=images)
         change = status.gate.advance(solver, change, gate_objects, now=now())
         change = await gate.advance_watch(solver, change, observed, cluster, now=now())
     new_status = status.of(

@@ -24,12 +24,14 @@ class Upgrades:
     def hold_reason(self, solver: MCQSolver, *, digest: str) -> str:
         """Return why a solver keeps the replicas of an earlier release for now; empty if it does not.
 
-        `digest` identifies the replicas that the spec asks for. A changed spec is rolled out at once.
+        `digest` identifies the replicas that the spec asks for. A changed spec is rolled out at once. So is a gate's
+        candidate, because the gate decides about replicas of this release.
         """
         status = solver.status
         spec_changed = status.observed_generation != solver.metadata.generation
         if (
-            not status.template_digest
+            solver.parent is not None
+            or not status.template_digest
             or spec_changed
             or status.release == self.release
             or status.template_digest == digest

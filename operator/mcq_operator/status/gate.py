@@ -34,12 +34,14 @@ class GateObjects:
         exam: the exam that the gate names.
         candidate: the solver that runs the change.
         candidate_exam: the candidate's exam.
+        candidate_digest: the digest of the replicas that must take it.
 
     """
 
     exam: MCQExam | None
     candidate: MCQSolver | None
     candidate_exam: MCQExam | None
+    candidate_digest: str
 
 
 def holds(gate: GateStatus | None) -> bool:
@@ -116,8 +118,9 @@ def _follow_candidate(
         or not (_is_current(candidate) and _is_current(candidate_exam))
     ):
         return _to(gate, "Sitting", "CandidateStarting", f"{name} starts.")
-    # The exam's status may still be about an earlier candidate.
-    current = candidate_exam.status.template_digest == candidate.status.template_digest
+    # The exam's status may still be about an earlier candidate, and the candidate may still have earlier replicas.
+    digests = {candidate_exam.status.template_digest, candidate.status.template_digest}
+    current = digests == {objects.candidate_digest}
     if current and candidate_exam.status.is_true("Complete"):
         return _decide(solver, gate, candidate, candidate_exam)
     if current and (detail := _lasting_failure(candidate_exam, now, at_once=FINAL)) is not None:

@@ -7,7 +7,7 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, mark_pods_ready
 from tests.operator.support import solver
 
-from mcq_operator.api import GateStatus, MCQSolver, SolverKey, SolverStatus
+from mcq_operator.api import API_VERSION, GateStatus, MCQSolver, SolverKey, SolverStatus
 from mcq_operator.api.gate_status import GatePhase
 from mcq_operator.api.names import PAUSE_UPGRADE
 from mcq_operator.controllers.solver import is_rolling_out
@@ -16,11 +16,17 @@ from mcq_operator.desired import ServiceImages
 
 
 def deployed_solver(
-    name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None
+    name: str = "demo",
+    *,
+    release: str = "1",
+    annotations: dict[str, str] | None = None,
+    owner: bool = False,
 ) -> MCQSolver:
     """Return a solver with replicas of an operator release."""
     status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
-    return solver(status=status, name=name, annotations=annotations or {})
+    parent = {"apiVersion": API_VERSION, "kind": "MCQSolver", "name": "parent", "controller": True}
+    owners = [parent] if owner else []
+    return solver(status=status, name=name, annotations=annotations or {}, ownerReferences=owners)
 
 
 def new_upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
@@ -58,8 +64,9 @@ def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() ->
             ),
             "after",
         ),
+        (deployed_solver(owner=True), "after"),
     ],
-    ids=["new", "of this release", "with the same replicas", "with a changed spec"],
+    ids=["new", "of this release", "with the same replicas", "with a changed spec", "a gate's candidate"],
 )
 def test_a_solver_that_needs_no_turn_never_waits(solver_without_turn: MCQSolver, digest: str) -> None:
     upgrades, _ = new_upgrades()

@@ -76,6 +76,7 @@ def gate_objects(**changes: Any) -> GateObjects:
         "candidate_exam": exam(
             condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"
         ),
+        "candidate_digest": "after",
     }
     return GateObjects(**{**actual, **changes})
 
@@ -166,6 +167,12 @@ def exam_condition(reported: SolverStatus) -> tuple[str, str] | None:
         (gate_objects(candidate_exam=finished_exam("Inconclusive")), "Inconclusive", "Inconclusive"),
         (
             gate_objects(candidate_exam=finished_exam("Passed", digest="earlier")),
+            "Sitting",
+            "CandidateSitting",
+        ),
+        (
+            # An upgrade of the operator changed the candidate; its earlier replicas took the exam.
+            gate_objects(candidate_exam=finished_exam("Passed"), candidate_digest="upgraded"),
             "Sitting",
             "CandidateSitting",
         ),
