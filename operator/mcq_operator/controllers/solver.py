@@ -66,6 +66,7 @@ async def reconcile_solver(
     replicas_template = held_template or (
         desired.template(solver, images=images) if solver.status.threshold else plain_template
     )
+    solver = desired.with_served_path(solver, replicas_template)
     objects = desired.objects(
         solver,
         images=images,
@@ -136,6 +137,7 @@ async def reconcile_solver(
         hold_reason=hold_reason,
         held=lost or held_template is not None,
         model=status.loaded_model.model_of(replicas_template),
+        asks_for_key=desired.asks_for_key(replicas_template),
         now=now(),
     )
     upgrades.record(key, rolling=upgrade_template is None and is_rolling_out(new_status))

@@ -9,17 +9,19 @@ from mcq_operator.api.resource_status import ObjectRef
 
 from . import backup, exam, gate
 from .alerts import prometheus_rule
+from .config import asks_for_key
 from .dashboards import dashboards
 from .images import ServiceImages, replica_image
 from .manifest import digest
 from .monitoring import service_monitor
-from .network import http_route, ingress, network_policy, service
+from .network import http_route, ingress, network_policy, service, with_served_path
 from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim, exam_summary, mounted_claims
 from .workload import deployment, plain_template, service_account, template
 
 __all__ = [
     "ServiceImages",
+    "asks_for_key",
     "digest",
     "exam",
     "gate",
@@ -29,6 +31,7 @@ __all__ = [
     "possible",
     "replica_image",
     "template",
+    "with_served_path",
 ]
 
 

@@ -2,10 +2,11 @@
 
 import math
 
-from mcq_operator.api import MCQSolver, SolverKey, names
+from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.quantity import quantity
 from mcq_operator.api.replica import REPLICA_RESOURCES
 
+from .manifest import settings_of
 from .sources import MountedPath, mounted
 
 CACHE_PATH = "/var/cache/mcq"
@@ -47,6 +48,11 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         **_tracing(solver),
     }
     return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def asks_for_key(template: Manifest) -> bool:
+    """Return whether replicas of this template answer only clients with an API key."""
+    return "MCQ_API_KEYS_FILE" in settings_of(template)
 
 
 def _min_confidence(solver: MCQSolver) -> float:

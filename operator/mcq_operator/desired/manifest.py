@@ -61,3 +61,14 @@ def without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [without_none(item) for item in value]
     return value
+
+
+def settings_of(template: Manifest) -> dict[str, str]:
+    """Return the service's environment variables in a Pod template."""
+    containers = [each for each in template["spec"]["containers"] if each["name"] == names.SERVICE_CONTAINER]
+    return {
+        each["name"]: each["value"]
+        for container in containers
+        for each in container.get("env", [])
+        if "value" in each
+    }

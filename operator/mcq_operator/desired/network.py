@@ -5,7 +5,7 @@ from typing import Any
 from mcq_operator.api import Manifest, MCQSolver, names
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVICE
 
-from .manifest import manifest
+from .manifest import manifest, settings_of
 
 EXAMS = {"podSelector": {"matchLabels": names.EXAM_LABELS}}
 """The peer that matches the Pods of exams in the solver's namespace."""
@@ -26,6 +26,20 @@ def service(solver: MCQSolver) -> Manifest:
             ],
         },
     )
+
+
+def with_served_path(solver: MCQSolver, pods: Manifest) -> MCQSolver:
+    """Return the solver with the Ingress path that replicas of the template `pods` know.
+
+    It is not the spec's while a gate, a rollback or an upgrade keeps replicas of an earlier spec: they would answer
+    404. A first Ingress has the spec's path; with another one, it would take requests that nobody meant for it.
+    """
+    path = settings_of(pods).get("MCQ_ROOT_PATH", "")
+    is_first = not path and INGRESS.named(solver.name) not in solver.status.inventory
+    if path == solver.spec.ingress.path.rstrip("/") or is_first:
+        return solver
+    served = solver.spec.ingress.model_copy(update={"path": path or "/"})
+    return solver.model_copy(update={"spec": solver.spec.model_copy(update={"ingress": served})})
 
 
 def ingress(solver: MCQSolver) -> Manifest | None:

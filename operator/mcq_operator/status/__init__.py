@@ -55,6 +55,7 @@ def of(
     change: GateStatus | None = None,
     identity: str = "",
     model: str | None = None,
+    asks_for_key: bool | None = None,
     release: str = "",
     hold_reason: str = "",
     held: bool = False,
@@ -73,6 +74,7 @@ def of(
         change: the last change that has a gate.
         identity: the identity of the spec's model, image and way of answering.
         model: the model that the replicas in force should load; None for the spec's.
+        asks_for_key: whether these replicas ask clients for an API key; None for what the spec says.
         release: the operator's release that these replicas belong to.
         hold_reason: why they don't belong to this operator's release yet; empty if they do.
         held: whether they are of an earlier spec or release, for whatever reason.
@@ -80,7 +82,17 @@ def of(
     """
     deployment = observed.deployment
     images = loaded_model.images(observed.pods)
-    solver_findings = findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason)
+    solver_findings = findings(
+        solver,
+        observed,
+        verdict,
+        change,
+        model=model,
+        asks_for_key=solver.spec.auth.api_keys_secret_ref is not None
+        if asks_for_key is None
+        else asks_for_key,
+        hold_reason=hold_reason,
+    )
     threshold_ready = threshold.finding(solver, exams, template_digest=template_digest, held=held)
     promoted = _promoted(solver, change, identity, answers=_answers(deployment, verdict))
     return SolverStatus(

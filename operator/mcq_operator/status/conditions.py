@@ -23,13 +23,14 @@ def findings(
     verdict: CanaryVerdict,
     change: GateStatus | None,
     *,
+    asks_for_key: bool,
     model: str | None = None,
     hold_reason: str = "",
 ) -> list[Finding]:
     """Return every condition of a solver.
 
-    `change` is the change that has a gate, `model` the model of the replicas in force, and `hold_reason` says why they
-    don't belong to this operator's release yet.
+    `change` is the change that has a gate, and `model` the model of the replicas in force. `asks_for_key` says whether
+    these ask for an API key, and `hold_reason` why they don't belong to this operator's release yet.
     """
     lost = gate.lost_replicas(solver, change)
     failed = lost or failure(solver, observed)
@@ -49,7 +50,7 @@ def findings(
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
         *route_findings,
-        exposure.finding(solver),
+        exposure.finding(solver, asks_for_key=asks_for_key),
         keys_finding,
         gate.finding(solver, change, observed),
         escalation.finding(solver, observed),

@@ -7,18 +7,24 @@ from .finding import Finding
 TYPE = "Exposed"
 
 
-def finding(solver: MCQSolver) -> Finding:
-    """True if an Ingress or HTTPRoute exists without API keys and without a list of allowed peers."""
+def finding(solver: MCQSolver, *, asks_for_key: bool) -> Finding:
+    """True if an Ingress or HTTPRoute exists without API keys and without a list of allowed peers.
+
+    `asks_for_key` is about the replicas in force, which may be of an earlier spec.
+    """
     spec = solver.spec
     if not (spec.ingress.is_on or spec.gateway.enabled):
         return Finding(TYPE, "False", "NoWayIn", "No Ingress and no HTTPRoute leads to the solver.")
-    if spec.auth.api_keys_secret_ref is not None:
+    if asks_for_key:
         return Finding(TYPE, "False", "APIKeysNeeded", "Clients need an API key.")
     if spec.network_policy.enabled and spec.network_policy.allowed_from is not None:
         message = "A NetworkPolicy limits who may connect. Clients of the Ingress controller need no key."
         return Finding(TYPE, "False", "PeersRestricted", message)
-    message = (
-        f"Anyone who reaches {names.url(solver)} can ask questions without a key. Name a Secret with API keys in"
-        " spec.auth.apiKeysSecretRef, or the allowed peers in spec.networkPolicy.allowedFrom."
+    advice = (
+        "The replicas that ask for one have not rolled out yet; Ready or Progressing says why."
+        if spec.auth.api_keys_secret_ref
+        else "Name a Secret with API keys in spec.auth.apiKeysSecretRef, or the allowed peers in"
+        " spec.networkPolicy.allowedFrom."
     )
+    message = f"Anyone who reaches {names.url(solver)} can ask questions without a key. {advice}"
     return Finding(TYPE, "True", "NoKeysAndNoPolicy", message)

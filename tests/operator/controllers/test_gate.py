@@ -231,6 +231,34 @@ async def test_the_cache_of_the_replicas_that_a_gate_keeps_is_not_deleted(
     assert claim is None or "deletionTimestamp" in claim["metadata"]
 
 
+async def test_the_way_in_follows_the_replicas_that_a_gate_keeps(kubectl: Kubectl, bench: Bench) -> None:
+    """They know only the path before the change, and ask for no key."""
+    await bench.cluster.discover()
+    host = f"{kubectl.namespace}.example.com"
+    apply(kubectl, {**SPEC, "ingress": {"host": host, "path": "/old"}})
+    apply_exam(kubectl, {})
+    await make_ready(kubectl, bench, "demo")
+    keys_ref = {"apiKeysSecretRef": {"name": "clients"}}
+    patch(kubectl, "mcq", "demo", {"spec": {**CHANGE["spec"], "ingress": {"path": "/new"}, "auth": keys_ref}})
+    await settle(bench)
+    assert gate(kubectl)["reason"] == "NoBaseline"
+
+    def path() -> str:
+        [rule] = existing(kubectl, "ingress", "demo")["spec"]["rules"]
+        return str(rule["http"]["paths"][0]["path"])
+
+    assert path() == "/old"
+    assert existing(kubectl, "mcq", "demo")["status"]["url"] == f"http://{host}/old"
+    assert (condition(kubectl, "Exposed")["status"], condition(kubectl, "Exposed")["reason"]) == (
+        "True",
+        "NoKeysAndNoPolicy",
+    )
+    patch(kubectl, "mcq", "demo", {"spec": {"rollout": None}})
+    await settle(bench)
+    assert path() == "/new"
+    assert condition(kubectl, "Exposed")["reason"] == "APIKeysNeeded"
+
+
 async def test_an_annotation_lets_only_its_change_through(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import yaml
 from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
-from mcq_operator.api import Manifest
+from mcq_operator.api import Manifest, names
 from mcq_operator.api.kinds import CLAIM, PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind, ref_of
 from mcq_operator.api.names import APPLIED_DIGEST, CLAIM_LABEL
 from mcq_operator.api.pod_template import OWNED_ENV, OWNED_VOLUMES
@@ -572,3 +572,34 @@ def test_a_claim_is_kept_while_the_deployment_or_a_running_replica_mounts_it() -
     assert desired.mounted_claims(uncached, [terminating]) == cache
     assert desired.mounted_claims(None, [running]) == cache
     assert desired.mounted_claims(uncached, [ended]) == set()
+
+
+def ingress_options(path: str) -> dict[str, Any]:
+    return {"ingress": {"host": "mcq.example.com", "path": path}}
+
+
+@pytest.mark.parametrize(
+    ("held", "spec", "served"),
+    [
+        ("/old", "/new", "/old"),
+        ("/old", "/", "/old"),
+        ("/", "/new", "/"),
+        ("/same", "/same/", "/same/"),
+    ],
+)
+def test_the_ingress_has_the_path_that_the_replicas_in_force_know(held: str, spec: str, served: str) -> None:
+    """A gate, a rollback or an upgrade keeps replicas of an earlier spec."""
+    template = one(ingress_options(held), "Deployment")["spec"]["template"]
+    inventory = [{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "demo"}]
+    known = solver(ingress_options(spec), status={"inventory": inventory})
+    seen = desired.with_served_path(known, template)
+    manifests = desired.objects(seen, images=IMAGES, operator_image=OPERATOR_IMAGE, pods=template)
+    [rule] = next(each for each in manifests if each["kind"] == "Ingress")["spec"]["rules"]
+    assert rule["http"]["paths"][0]["path"] == served
+    assert names.url(seen) == f"http://mcq.example.com{served.rstrip('/')}"
+
+
+def test_a_first_ingress_takes_no_more_than_the_specs_path() -> None:
+    template = one({}, "Deployment")["spec"]["template"]
+    known = solver(ingress_options("/new"))
+    assert desired.with_served_path(known, template) == known

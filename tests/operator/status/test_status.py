@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.operator.support import NOON, deployment, exam, pod, solver
+from tests.operator.support import IMAGES, NOON, deployment, exam, pod, solver
 
-from mcq_operator import status
+from mcq_operator import desired, status
 from mcq_operator.api import Condition, MCQExam, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal, Rival, WarningEvent
 
@@ -753,3 +753,31 @@ def test_a_route_with_neither_keys_nor_allowed_peers_is_reported(
     [exposed] = [each for each in actual.conditions if each.type == "Exposed"]
     assert (exposed.status, exposed.reason) == (state, reason)
     assert actual.is_true("Available")
+
+
+@pytest.mark.parametrize(
+    ("held", "spec", "state", "reason"),
+    [
+        ({}, KEYS, "True", "NoKeysAndNoPolicy"),
+        (KEYS, {}, "False", "APIKeysNeeded"),
+        (KEYS, KEYS, "False", "APIKeysNeeded"),
+    ],
+)
+def test_exposure_is_about_the_replicas_in_force(
+    held: dict[str, Any], spec: dict[str, Any], state: str, reason: str
+) -> None:
+    """A gate, a rollback or an upgrade keeps replicas of an earlier spec."""
+    template = desired.plain_template(solver(held), images=IMAGES)
+    actual = status.of(
+        solver({**INGRESS_SPEC, **spec}),
+        observed=ObservedSolver(deployment=deployment()),
+        verdict=ANSWERED,
+        inventory=[],
+        replicas_digest="new",
+        template_digest="old",
+        now=NOON,
+        asks_for_key=desired.asks_for_key(template),
+    )
+    [exposed] = [each for each in actual.conditions if each.type == "Exposed"]
+    assert (exposed.status, exposed.reason) == (state, reason)
+    assert ("have not rolled out yet" in exposed.message) == (state == "True")
