@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
+from mcq_service.engine import schema_trial
 from mcq_service.engine.errors import BadSchema
 
 if TYPE_CHECKING:
-    from llguidance._lib import JsonCompileOptions
     from numpy.typing import NDArray
 
     from mcq_service.engine.tokenizer import Tokenizer
-
-# One space after `:` and `,` and no other white space: a model can't fill its text with line breaks.
-_WHITE_SPACE: JsonCompileOptions = {"whitespace_flexible": False}
 
 _KEPT_SCHEMAS = 16
 _TOO_COMPLEX = "the schema is too complex: simplify it"
@@ -77,8 +76,10 @@ class JSONGrammars:
 
     def _compile(self, schema: str) -> JSONGrammar | str:
         """Return the beginning of a text, or why there is none."""
+        if not _is_affordable(schema):
+            return _TOO_COMPLEX
         try:
-            grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_WHITE_SPACE)
+            grammar = LLMatcher.grammar_from_json_schema(schema, overrides=schema_trial.WHITE_SPACE)
             matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
             _check(matcher)
         except (ValueError, BadSchema) as error:
@@ -92,6 +93,16 @@ class JSONGrammars:
             n_vocab=self._tokenizer.vocabulary,
             eos_token=sorted(self._tokenizer.stop_ids),
         )
+
+
+def _is_affordable(schema: str) -> bool:
+    """Return whether a process with limits can compile the schema. Raises MemoryError if it can't start."""
+    command = [sys.executable, "-I", schema_trial.__file__]
+    try:
+        done = subprocess.run(command, input=schema.encode(), capture_output=True, check=False)
+    except OSError as error:
+        raise MemoryError(f"A schema's trial can't start: {error.strerror}.") from error
+    return done.returncode == 0
 
 
 def _check(matcher: LLMatcher) -> None:

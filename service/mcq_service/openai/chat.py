@@ -85,15 +85,10 @@ class ChatCompletions:
             yield self._chunk(id_, None).model_copy(update={"usage": usage})
 
     async def _generation_requests(self, request: ChatRequest) -> list[GenerationRequest]:
-        turns = [
-            Turn("system" if message.role == "developer" else message.role, message.text)
-            for message in request.messages
-        ]
-        spans = list(self._generation.chat_template.spans(turns))
+        # In a thread: a long conversation takes the template and the tokenizer a while.
+        tokens = await asyncio.to_thread(self._encode, request)
         schema = request.json_schema
         grammar = None if schema is None else await self._generation.grammar(schema)
-        # In a thread: a long text takes the tokenizer a while.
-        tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, spans)
         return [
             GenerationRequest(
                 tokens=tokens,
@@ -107,6 +102,14 @@ class ChatCompletions:
             )
             for text in range(request.count)
         ]
+
+    def _encode(self, request: ChatRequest) -> list[int]:
+        turns = [
+            Turn("system" if message.role == "developer" else message.role, message.text)
+            for message in request.messages
+        ]
+        spans = list(self._generation.chat_template.spans(turns))
+        return self._generation.tokenizer.encode_spans(spans)
 
     def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
         if isinstance(event, Finished):

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from textwrap import dedent
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
 from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
-from mcq_service.prompts import CHATML, mcq_prompt
+from mcq_service.prompts import CHATML, ChatTemplate, Turn, mcq_prompt
 
 LONG = ("why? " * 100).strip()
 LONG_QUESTION = {**QUESTION, "question": LONG}
@@ -61,6 +62,24 @@ async def test_no_surface_tokenises_on_the_event_loop(
     assert response.status_code == 200, response.text
     assert threads
     assert threading.get_ident() not in threads
+
+
+async def test_a_conversation_is_not_rendered_on_the_event_loop(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The template renders 512 messages again and again."""
+    identifiers: list[int] = []
+    render = ChatTemplate.spans
+
+    def watch(self: ChatTemplate, turns: Sequence[Turn]) -> Any:
+        identifiers.append(threading.get_ident())
+        return render(self, turns)
+
+    monkeypatch.setattr(ChatTemplate, "spans", watch)
+    body = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
+    assert (await client.post("/v1/chat/completions", json=body)).is_success
+    assert identifiers
+    assert threading.get_ident() not in identifiers
 
 
 async def test_calibration_does_not_tokenise_on_the_event_loop(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -175,3 +176,20 @@ def test_a_panic_of_the_compiler_is_no_answer_to_a_client(
     with pytest.raises(BadSchema) as error:
         JSONGrammars(tokenizer).compile(SCHEMA)
     assert str(error.value) == "the schema is too complex: simplify it"
+
+
+def test_a_schema_that_takes_too_long_is_refused_once(tokenizer: Tokenizer) -> None:
+    """A thread can't be ended, so a process with limits compiles each schema first: minutes become seconds."""
+    grammars = JSONGrammars(tokenizer)
+    for _ in range(2):
+        with pytest.raises(BadSchema, match="too complex: simplify it"):
+            grammars.compile({"type": "integer", "multipleOf": 10_000_019})
+    grammars.compile({"type": "integer", "multipleOf": 7})
+
+
+def test_a_schema_is_overload_if_no_process_can_start(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/none")
+    with pytest.raises(MemoryError, match="No such file"):
+        JSONGrammars(tokenizer).compile(SCHEMA)
