@@ -43,6 +43,8 @@ REVIEWED = {
     "^.spec.answering": {"default": "cf50dbee0fe84289", "x-kubernetes-validations": "b8ccb5a12810dbce"},
     "^.spec.autoscaling.prometheusAddress": {"x-kubernetes-validations": "741c1236e5789640"},
     "^.spec.engine.openai.endpoint": {"x-kubernetes-validations": "741c1236e5789640"},
+    "^.spec.gateway.path": {"x-kubernetes-validations": "643123b8412ee1c8"},
+    "^.spec.ingress.path": {"x-kubernetes-validations": "643123b8412ee1c8"},
     "^.spec.ingress": {"default": "eeae2bc927083f4f", "x-kubernetes-validations": "903fcb802d14e797"},
     "^.spec.ingress.enabled": {"default": "74234e98afe7498f"},
     "^.spec.model": {"default": "d5e1bc668027d1b8", "x-kubernetes-validations": "0bcb559ea2d5b62e"},
@@ -64,6 +66,8 @@ review, too.
 
 - The CRDs accept more: other schemes than hf://, longer URIs, IPv6 hosts, Auto beside true and false.
 - New rules concern the new credentialsSecretRef, and revisions, which other schemes lack.
+- Paths with an empty segment, `.` or `..` are refused: no replica starts with one as the path of its Ingress, and the
+  API server refuses it in an Ingress or HTTPRoute.
 - Defaults have changed: of the model (another repository of the same weights), the cache, the resources, the Ingress
   and the monitoring. A stored solver has the old defaults in its spec and keeps them.
 """
