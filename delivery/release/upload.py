@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from delivery.release.errors import ReleaseError
@@ -36,7 +36,7 @@ def is_uploaded(folder: Path, address: str) -> bool:
     with _store(folder, address) as (store, target):
         try:
             sums = bytes(obstore.get(store, f"{folder.name}/{SUMS}").bytes())
-        except NotFoundError:
+        except FileNotFoundError:
             return False
     local = folder / SUMS
     if not local.is_file() or local.read_bytes() != sums:

@@ -28,17 +28,23 @@ def s3_server(folder: Path, *, host: str = "127.0.0.1") -> Iterator[str]:
     fresh = ["--dir-cache-time", "0s"]  # shows a test's changes to the folder at once
     command = [str(tools.binary("rclone")), "serve", "s3", *address, *fresh, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                create_connection((host, port), 1).close()
-            except OSError:
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            else:
-                break
-        yield f"http://{host}:{port}"
-        server.terminate()
+        try:
+            _wait_until_it_listens(host, port)
+            yield f"http://{host}:{port}"
+        finally:
+            server.terminate()
+
+
+def _wait_until_it_listens(host: str, port: int) -> None:
+    until = time.monotonic() + 20
+    while True:
+        try:
+            create_connection((host, port), 1).close()
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        else:
+            return
 
 
 def variables(url: str, *, keys: tuple[str, str] = KEYS) -> dict[str, str]:
