@@ -43,7 +43,7 @@ def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
 def _walk(schema: dict[str, Any], path: str, parent: str = "") -> Iterator[Leaf]:
     items = schema.get("items", {})
     fields = schema.get("properties") or items.get("properties")
-    # Kubernetes itself checks objects whose fields the schema keeps without knowing them.
+    # Kubernetes itself checks objects that the schema passes through.
     if fields is None or items.get("x-kubernetes-preserve-unknown-fields"):
         yield Leaf(path, schema, parent)
         return

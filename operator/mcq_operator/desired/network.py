@@ -32,7 +32,7 @@ def with_served_path(solver: MCQSolver, pods: Manifest) -> MCQSolver:
     """Return the solver with the Ingress path that replicas of the template `pods` know.
 
     It is not the spec's while a gate, a rollback or an upgrade keeps replicas of an earlier spec: they would answer
-    404. A first Ingress has the spec's path; with another one, it would take requests that nobody meant for it.
+    404. A first Ingress has the spec's path, because `/` would take the other requests of its host.
     """
     path = settings_of(pods).get("MCQ_ROOT_PATH", "")
     is_first = not path and INGRESS.named(solver.name) not in solver.status.inventory
