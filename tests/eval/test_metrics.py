@@ -97,7 +97,7 @@ def test_the_error_by_chance_is_near_the_error_of_a_calibrated_model() -> None:
 def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(
     least: float, most: float, over: float, count: int
 ) -> None:
-    """Also of a confident model, whose answers fall into one bin and may all be right."""
+    """A confident model's answers fall into one bin, and may all be right."""
     generator = np.random.default_rng(9)
     above = 0
     for _ in range(200):

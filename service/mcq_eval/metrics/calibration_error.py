@@ -46,11 +46,11 @@ def chance_ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width")
 def max_ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", draws: int = _DRAWS) -> float:
     """Return the upper end of the calibration error's interval, one-sided, 95 %.
 
-    It simulates, with a fixed seed, the bins' accuracies on infinitely many such questions: for each
-    bin it draws a low and a high accuracy, from the beta distributions that have the ends of Clopper and Pearson's
-    intervals as quantiles, and takes the one that is farther from the confidence. So the bound also holds for bins in
-    which all answers are right; a bootstrap sees no spread there. It is too high rather than too low: with 5,000
-    questions by about 0.02.
+    It simulates, with a fixed seed, the bins' accuracies on infinitely many such questions. For each bin it draws a
+    low and a high accuracy, from the beta distributions that have the ends of Clopper and Pearson's intervals as
+    quantiles, and takes the one that is farther from the confidence. So the bound also holds for bins in which all
+    answers are right; a bootstrap sees no spread there. It is too high rather than too low: with 5,000 questions by
+    about 0.02.
     """
     confidences, rights = _arrays(outcomes)
     members = np.eye(BINS)[_bin_of(confidences, binning, BINS)]

@@ -44,9 +44,8 @@ class Comparison(BaseModel):
 def compare(before: Sequence[Row], now: Sequence[Row], unanswered: Sequence[Failure] = ()) -> Comparison:
     """Compare two results; `unanswered` questions are wrong now.
 
-    Two kinds of questions are left out: those without an answer in the earlier result, because they would make a worse
-    result look better, and those whose correct answer was changed since. Raises ResultUnreadable if the results have
-    no question in common.
+    Questions without an answer in the earlier result are left out: they would make a worse result look better. So are
+    questions whose correct answer was changed since. Raises ResultUnreadable if no question is in both results.
     """
     rows = {row.digest: row for row in now}
     missing = {each.digest for each in unanswered} - rows.keys()
