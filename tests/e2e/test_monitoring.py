@@ -365,7 +365,9 @@ def test_the_alert_of_a_solver_without_a_replica_reaches_the_receiver(
 
 
 def test_the_pipelines_verification_checks_targets_traces_and_alerts(under_load: Kubectl) -> None:
-    verification = Verification(under_load, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
+    verification = Verification(
+        under_load, Images("", ""), [Installed(NAMESPACE, LOST)], f"http://{HOST}:8080", None, patience=60
+    )
     solver = Installed(NAMESPACE, NAME)
 
     assert verification.targets(solver) == f"1 of {NAME}, 2 of mcq-operator"
