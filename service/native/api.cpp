@@ -44,6 +44,10 @@ void mcq_sequence_close(mcq_engine* engine, mcq_sequence* sequence) {
     engine->forward.cache().release(reinterpret_cast<mcq::Segment*>(sequence));
 }
 
+void mcq_sequence_forget(mcq_sequence* sequence, int count) {
+    reinterpret_cast<mcq::Segment*>(sequence)->length -= count;
+}
+
 uint64_t mcq_cache_bytes(mcq_engine* engine) { return engine->forward.cache().bytes(); }
 
 int mcq_step(mcq_engine* engine, const mcq_batch_item* items, int count) { return engine->forward.step(items, count); }

@@ -18,9 +18,10 @@ struct mcq_batch_item {
     int32_t scored;          // number of ids in `score`
     const int32_t* score;    // ids whose logits after the last token are needed
     float* scores;
-    int32_t* greedy;         // the most probable next token
+    int32_t* greedy;         // the most probable next token after each of the last `greedy_count` tokens
     float* logits;           // (1, vocabulary), or (count, vocabulary) if `every`
     int32_t every;
+    int32_t greedy_count;
 };
 
 // Returns the instruction set to use: `name`, by default the best; null if the CPU lacks it.
@@ -31,6 +32,8 @@ void mcq_close(mcq_engine*);
 // Opens a sequence for `room` tokens after those of `parent`, which may be null. Returns null if there is no memory.
 mcq_sequence* mcq_sequence_open(mcq_engine*, mcq_sequence* parent, int room);
 void mcq_sequence_close(mcq_engine*, mcq_sequence*);
+// Drops the last `count` of the sequence's own tokens.
+void mcq_sequence_forget(mcq_sequence*, int count);
 // Bytes of keys and values in open sequences.
 uint64_t mcq_cache_bytes(mcq_engine*);
 int mcq_step(mcq_engine*, const mcq_batch_item* items, int count);

@@ -13,9 +13,12 @@ bool in_vocabulary(const int32_t* ids, int count, int vocabulary) {
     return true;
 }
 
-bool needs_output(const mcq_batch_item& item) { return item.scored || item.greedy || item.logits; }
-
 int max(int a, int b) { return a > b ? a : b; }
+
+// The number of last tokens that need outputs.
+int outputs_of(const mcq_batch_item& item) {
+    return item.every ? item.count : max(item.greedy_count, item.scored || item.logits);
+}
 
 }  // namespace
 
@@ -71,7 +74,7 @@ int Forward::plan(const mcq_batch_item* items, int count) {
                     in_vocabulary(items[n].score, items[n].scored, shape_.vocabulary);
         if (!valid) return MCQ_UNKNOWN_TOKEN;
         tokens += items[n].count;
-        outputs += items[n].every ? items[n].count : needs_output(items[n]);
+        outputs += outputs_of(items[n]);
         segments += s.depth;
         deepest = max(deepest, s.depth);
     }
@@ -87,11 +90,15 @@ int Forward::plan(const mcq_batch_item* items, int count) {
 void Forward::add_tokens(const mcq_batch_item& item, int path) {
     Segment* own = segment_of(item);
     for (Segment* s = own; s; s = s->parent) paths_[path + s->depth - 1] = s;
+    int outputs = outputs_of(item);
     for (int i = 0; i < item.count; i++) {
-        bool last = i == item.count - 1;
-        if (item.every || (last && needs_output(item))) {
-            float* logits = item.logits ? item.logits + (item.every ? size_t(i) * shape_.vocabulary : 0) : nullptr;
-            output_rows_[output_count_++] = {token_count_, last, &item, logits};
+        int left = item.count - 1 - i;
+        if (left < outputs) {
+            float* logits = nullptr;
+            if (item.logits && (item.every || left == 0))
+                logits = item.logits + (item.every ? size_t(i) * shape_.vocabulary : 0);
+            int32_t* greedy = left < item.greedy_count ? item.greedy + item.greedy_count - 1 - left : nullptr;
+            output_rows_[output_count_++] = {token_count_, left == 0, &item, greedy, logits};
         }
         tokens_[token_count_++] = {own, item.tokens[i], own->length + i, path};
     }

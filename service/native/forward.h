@@ -19,8 +19,9 @@ struct Token {
 // A token that needs outputs, and its item.
 struct OutputRow {
     int32_t token;
-    bool last;  // the item's last token: scores and the greedy token belong to it
+    bool last;  // the item's last token: the scores belong to it
     const mcq_batch_item* item;
+    int32_t* greedy;  // the output for the most probable next token, or null
     float* logits;  // the output for all logits, or null
 };
 

@@ -60,7 +60,7 @@ void Forward::write_outputs(int begin, int count) {
     for (int i = 0; i < count; i++) {
         const OutputRow& w = output_rows_[begin + i];
         logits[i] = w.logits;
-        whole_vocabulary = whole_vocabulary || w.logits || (w.last && w.item->greedy);
+        whole_vocabulary = whole_vocabulary || w.logits || w.greedy;
     }
     if (whole_vocabulary) {
         for (int t = 0; t < threads_.count(); t++)
@@ -69,16 +69,16 @@ void Forward::write_outputs(int begin, int count) {
     }
     for (int i = 0; i < count; i++) {
         const OutputRow& w = output_rows_[begin + i];
-        if (!w.last) continue;
-        for (int s = 0; s < w.item->scored; s++) w.item->scores[s] = logit(rows(count, m.depth), i, w.item->score[s]);
-        if (!w.item->greedy) continue;
+        for (int s = 0; w.last && s < w.item->scored; s++)
+            w.item->scores[s] = logit(rows(count, m.depth), i, w.item->score[s]);
+        if (!w.greedy) continue;
         Best best = scratch_[0].best[i];
         for (int t = 1; t < threads_.count(); t++) {
             const Best& other = scratch_[t].best[i];
             bool better = other.value > best.value || (other.value == best.value && other.index < best.index);
             if (better) best = other;
         }
-        *w.item->greedy = best.index;
+        *w.greedy = best.index;
     }
 }
 

@@ -40,6 +40,7 @@ class ScriptedEngine:
     now: float = 0
     name: str = "scripted"
     context_length: int = 512
+    cheap_tokens: int = 1
     gate: threading.Event = field(default_factory=threading.Event)
     steps: list[list[list[int]]] = field(default_factory=list)
     opened: list[ScriptedSequence] = field(default_factory=list)
@@ -67,6 +68,11 @@ class ScriptedEngine:
     def close(self, sequence: ScriptedSequence) -> None:
         sequence.closed = True
 
+    def forget(self, sequence: ScriptedSequence, count: int) -> None:
+        del sequence.tokens[-count:]
+        sequence.length -= count
+        sequence.written -= count
+
     def step(self, items: Items[BatchItem[ScriptedSequence]]) -> list[Output]:
         self.steps.append([list(item.tokens) for item in items])
         self.now += self.seconds_per_token * sum(len(item.tokens) for item in items)
@@ -89,11 +95,12 @@ class ScriptedEngine:
         assert not item.sequence.closed, "the sequence is closed"
         item.sequence.tokens += item.tokens
         item.sequence.length += len(item.tokens)
-        written = self._write(item) if item.greedy or item.logits is not Logits.NONE else 0
+        count = max(item.greedy, item.logits is not Logits.NONE)
+        written = [self._write(item.sequence, token) for token in item.tokens[len(item.tokens) - count :]]
         return Output(
             scores=[1.0 if token == self.best else 0.0 for token in item.score],
-            token=written if item.greedy else None,
-            logits=self._logits(item, written),
+            greedy=written[: item.greedy],
+            logits=self._logits(item, written[-1] if written else 0),
         )
 
     def _logits(self, item: BatchItem[ScriptedSequence], written: int) -> NDArray[np.float32] | None:
@@ -105,8 +112,8 @@ class ScriptedEngine:
         rows[:, 0] = (np.arange(item.sequence.length - count, item.sequence.length) + 1) / 100
         return rows
 
-    def _write(self, item: BatchItem[ScriptedSequence]) -> int:
+    def _write(self, sequence: ScriptedSequence, token: int) -> int:
+        sequence.written += 1
         if not self.script:
-            return min(item.tokens[-1] + 1, END)
-        item.sequence.written += 1
-        return [*self.script, self.end][min(item.sequence.written - 1, len(self.script))]
+            return min(token + 1, END)
+        return [*self.script, self.end][min(sequence.written - 1, len(self.script))]

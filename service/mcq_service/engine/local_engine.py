@@ -39,14 +39,14 @@ class Logits(Enum):
 class BatchItem(Generic[S]):
     """One sequence's part of a step: tokens to read, at least one, and the outputs it needs.
 
-    `score` are token ids whose logits after the last token are needed. `greedy` asks for the most probable next token.
-    A step holds a sequence at most once.
+    `score` are token ids whose logits after the last token are needed. `greedy` is the number of last tokens after
+    each of which the most probable next token is needed. A step holds a sequence at most once.
     """
 
     sequence: S
     tokens: Items[int]
     score: Items[int] = ()
-    greedy: bool = False
+    greedy: int = 0
     logits: Logits = Logits.NONE
 
 
@@ -59,7 +59,7 @@ class Output:
     """
 
     scores: Items[float] = ()
-    token: int | None = None
+    greedy: Items[int] = ()
     logits: NDArray[np.float32] | None = None
 
 
@@ -80,6 +80,11 @@ class Engine(Protocol[S]):
     """The kind of engine and its number format: `transformers (bfloat16)`."""
     context_length: int
     """The largest number of tokens in a sequence."""
+    cheap_tokens: int
+    """A step of this many tokens takes hardly longer than a step of one, because reading the weights takes the time.
+
+    1 if results depend on the number of tokens in a step.
+    """
 
     def cache_prefix(self, tokens: Items[int]) -> None:
         """Read a prefix once. Sequences whose tokens begin with it then start after it."""
@@ -99,6 +104,9 @@ class Engine(Protocol[S]):
 
     def close(self, sequence: S) -> None:
         """Free its memory, once its forks are closed too. Closing twice does nothing."""
+
+    def forget(self, sequence: S, count: int) -> None:
+        """Drop the last `count` tokens that it has read itself. It must have no forks."""
 
     def step(self, items: Items[BatchItem[S]]) -> list[Output]:
         """Read the tokens of all items at once; outputs are in the order of the items.

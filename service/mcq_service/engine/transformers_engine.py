@@ -46,6 +46,7 @@ class TransformersEngine:
         )
         self._model.to(self._device).eval()
         self.name = f"transformers ({str(self._model.dtype).removeprefix('torch.')}, {self._device.type})"
+        self.cheap_tokens = 1
         self.context_length = min(context_length, self._model.config.max_position_embeddings)
         self._prefixes: list[tuple[list[int], TransformersSequence]] = []
 
@@ -68,6 +69,10 @@ class TransformersEngine:
     def close(self, sequence: TransformersSequence) -> None:
         """See Engine."""
         sequence.cache = None
+
+    def forget(self, sequence: TransformersSequence, count: int) -> None:
+        """See Engine."""
+        _truncate(sequence, sequence.length - count)
 
     def step(self, items: Items[BatchItem[TransformersSequence]]) -> list[Output]:
         """See Engine."""
@@ -92,15 +97,15 @@ class TransformersEngine:
             input_ids=ids,
             past_key_values=item.sequence.cache,
             use_cache=True,
-            logits_to_keep=0 if every else 1,
+            logits_to_keep=0 if every else max(1, item.greedy),
         )
         item.sequence.length += len(item.tokens)
         logits = output.logits[0].float()
         last = logits[-1]
         return Output(
             scores=last[list(item.score)].tolist() if item.score else (),
-            token=int(last.argmax()) if item.greedy else None,
-            logits=None if item.logits is Logits.NONE else logits.cpu().numpy(),
+            greedy=logits[-item.greedy :].argmax(dim=-1).tolist() if item.greedy else (),
+            logits=None if item.logits is Logits.NONE else (logits if every else logits[-1:]).cpu().numpy(),
         )
 
 

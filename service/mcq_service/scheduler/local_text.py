@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mcq_service.engine import Logits, Tokens
+from mcq_service.scheduler.prompt_lookup import PromptLookup
 from mcq_service.scheduler.tasks import LineTask, ReadTask, SampleTask, ScoreTask
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class LocalText:
         self.arrival = next(_ARRIVALS)
         self.sequence: Any = None
         self.pending = tokens
+        self.lookup = PromptLookup(tokens)
         self._scheduler = scheduler
         self._tokenizer = tokenizer
         self._room = room
@@ -79,6 +81,15 @@ class LocalText:
         self.tokens.cached = self._parent.tokens.cached if self._parent and self._reads_parent else length
         self.pending = self.pending[length:]
 
+    def append(self, tokens: Sequence[int]) -> None:
+        """See SchedulableText."""
+        self.pending += tokens
+        self.lookup.append(tokens)
+
+    def forget(self, count: int) -> None:
+        """See SchedulableText."""
+        self._scheduler.engine.forget(self.sequence, count)
+
     async def read(self) -> None:
         """Read what is pending, so that forks can share it."""
         await self.run(ReadTask(self))
@@ -108,7 +119,7 @@ class LocalText:
 
     def force(self, text: str) -> None:
         """See Text."""
-        self.pending += self._tokenizer.encode_trusted(text)
+        self.append(self._tokenizer.encode_trusted(text))
 
     async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
         """See Text."""

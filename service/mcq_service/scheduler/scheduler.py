@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mcq_service.engine.cpus import lower_priority
+from mcq_service.scheduler.prompt_lookup import MAX_DRAFT
 from mcq_service.scheduler.step_budget import STEP_TOKENS, StepBudget
 
 if TYPE_CHECKING:
@@ -128,10 +129,11 @@ class Scheduler:
 
     def _step(self) -> None:
         """Run one step: schedule, then read."""
-        scheduled = []
-        for task, count in self._schedule():
+        scheduled, chosen = [], self._schedule()
+        drafts = self._drafts([count for _, count in chosen])
+        for task, count in chosen:
             with _fail_on_error(task):
-                scheduled.append(_Scheduled(task, count, task.batch_item(count)))
+                scheduled.append(_Scheduled(task, count, task.batch_item(count, drafts=drafts)))
         self._account(scheduled)
         if scheduled:
             self._read(scheduled)
@@ -146,6 +148,11 @@ class Scheduler:
                 chosen.append((task, count))
                 room -= count
         return chosen
+
+    def _drafts(self, counts: Sequence[int]) -> int:
+        """Return how many tokens each text being written may guess, so that the step stays cheap."""
+        room = self.engine.cheap_tokens - sum(counts)
+        return min(MAX_DRAFT, max(0, room) // max(1, counts.count(1)))
 
     def _account(self, scheduled: Sequence[_Scheduled]) -> None:
         """Advance the clock. Move a prompt that has read a step's worth of tokens behind the turns set since."""
@@ -169,7 +176,7 @@ class Scheduler:
                     self._read(unfinished)
             return
         seconds = self._clock() - started
-        self._budget.observe(tokens=sum(each.tokens for each in scheduled), seconds=seconds)
+        self._budget.observe(tokens=_tokens_of(scheduled), seconds=seconds)
         for each, output in zip(scheduled, outputs, strict=True):
             with _fail_on_error(each.task):
                 each.task.advance(each.tokens, output)
@@ -189,11 +196,16 @@ class Scheduler:
     def _observe(self, scheduled: Sequence[_Scheduled], *, started_ns: int, seconds: float) -> None:
         if self._observer is None:
             return
-        tasks, tokens = [each.task for each in scheduled], sum(each.tokens for each in scheduled)
+        tasks = [each.task for each in scheduled]
         try:
-            self._observer(tasks=tasks, tokens=tokens, started_ns=started_ns, seconds=seconds)
+            self._observer(tasks=tasks, tokens=_tokens_of(scheduled), started_ns=started_ns, seconds=seconds)
         except Exception:  # noqa: BLE001 - must not fail any text
             _log.exception("a step could not be recorded")
+
+
+def _tokens_of(scheduled: Sequence[_Scheduled]) -> int:
+    """Return the number of tokens of a step, with drafts."""
+    return sum(len(each.item.tokens) for each in scheduled)
 
 
 def _start(task: Task, engine: Engine[Any]) -> None:

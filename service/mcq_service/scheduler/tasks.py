@@ -16,7 +16,11 @@ from mcq_service.telemetry.tracing import sampled_span
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mcq_service.engine import Engine, JSONGrammar, Output, Share, Tokens, TokenStream
+    from mcq_service.scheduler.prompt_lookup import PromptLookup
     from mcq_service.yaml_output import Line
 
 
@@ -33,9 +37,17 @@ class SchedulableText(Protocol):
     """Tokens read since its turn was set."""
     arrival: int
     started_at: float | None
+    lookup: PromptLookup
+    """All of its tokens."""
 
     def open_sequence(self, engine: Engine[Any]) -> None:
         """Open the sequence, unless it is open."""
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Add tokens to read."""
+
+    def forget(self, count: int) -> None:
+        """Drop the last `count` tokens that were read; the engine's thread calls this."""
 
 
 class Task:
@@ -51,16 +63,19 @@ class Task:
         """Finish or fail a task that has nothing to read when it starts."""
         raise ValueError("a text has nothing to read")
 
-    def batch_item(self, count: int) -> BatchItem[Any]:
-        """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs."""
+    def batch_item(self, count: int, *, drafts: int = 0) -> BatchItem[Any]:
+        """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs.
+
+        A task that writes may add up to `drafts` tokens.
+        """
         if self.text.started_at is None:
             self.text.started_at = time.monotonic()
         tokens = self.text.pending[:count]
         if count < len(self.text.pending):
             return BatchItem(self.text.sequence, tokens)
-        return self.last_item(tokens)
+        return self.last_item(tokens, drafts=drafts)
 
-    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+    def last_item(self, tokens: Sequence[int], *, drafts: int) -> BatchItem[Any]:
         """Return the batch item of the last pending tokens."""
         return BatchItem(self.text.sequence, tokens)
 
@@ -94,12 +109,45 @@ class ScoreTask(Task):
         self._score = score
         self._logits = logits
 
-    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+    def last_item(self, tokens: Sequence[int], *, drafts: int) -> BatchItem[Any]:
         """See Task."""
         return BatchItem(self.text.sequence, tokens, score=self._score, logits=self._logits)
 
 
-class LineTask(Task):
+class WritingTask(Task):
+    """Read what is pending, then write."""
+
+    def __init__(self, text: SchedulableText, *, limit: int) -> None:
+        """Write at most `limit` tokens."""
+        super().__init__(text)
+        self.remaining = limit
+        self._draft: list[int] = []
+
+    def greedy_item(self, tokens: Sequence[int], *, drafts: int) -> BatchItem[Any]:
+        """Return a batch item that reads a draft too, and asks for the next token after each of its tokens."""
+        self._draft = self.text.lookup.draft(min(drafts, self.remaining - 1))
+        return BatchItem(self.text.sequence, [*tokens, *self._draft], greedy=1 + len(self._draft))
+
+    def write_greedy(self, output: Output) -> None:
+        """Write the tokens of the draft that are the model's own, and the one after them; forget the others."""
+        kept = 0
+        try:
+            for token in output.greedy:
+                self.write(ScoredToken(token))
+                if self.future.done() or self._draft[kept : kept + 1] != [token]:
+                    break
+                self.text.pending.clear()  # this step has read it
+                kept += 1
+        finally:
+            if kept < len(self._draft):
+                self.text.forget(len(self._draft) - kept)
+
+    def write(self, token: ScoredToken) -> None:
+        """Add a token to the text, or finish."""
+        raise NotImplementedError
+
+
+class LineTask(WritingTask):
     """Read what is pending, then write greedily into a line until it closes, the turn ends, or the limit is reached.
 
     The result is None; `emit` gets each piece.
@@ -110,34 +158,36 @@ class LineTask(Task):
         encode: Callable[[str], list[int]], emit: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Write at most `limit` tokens. `encode` tokenises what precedes the line's end in the last piece."""
-        super().__init__(text)
+        super().__init__(text, limit=limit)
         self._line = line
-        self._remaining = limit
         self._stream = stream
         self._stop_ids = stop_ids
         self._encode = encode
         self._emit = emit
 
-    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+    def last_item(self, tokens: Sequence[int], *, drafts: int) -> BatchItem[Any]:
         """See Task."""
-        return BatchItem(self.text.sequence, tokens, greedy=True)
+        return self.greedy_item(tokens, drafts=drafts)
 
     def all_read(self, output: Output) -> None:
         """See Task."""
-        assert output.token is not None, "the item was greedy"
+        self.write_greedy(output)
+
+    def write(self, token: ScoredToken) -> None:
+        """See WritingTask."""
         self.text.tokens.completion += 1
-        self._remaining -= 1
-        ended = output.token in self._stop_ids
+        self.remaining -= 1
+        ended = token.token in self._stop_ids
         if not ended:
-            kept = self._line.feed(self._stream.push(output.token))
+            kept = self._line.feed(self._stream.push(token.token))
             self._emit(kept)
             ended = self._line.closed
-            self.text.pending += self._encode(kept) if ended else [output.token]
-        if ended or self._remaining == 0:
+            self.text.append(self._encode(kept) if ended else [token.token])
+        if ended or self.remaining == 0:
             self.future.set_result(None)
 
 
-class SampleTask(Task):
+class SampleTask(WritingTask):
     """Read what is pending, scoring it if asked, then sample up to `limit` tokens.
 
     Logits of a scored prompt stay in memory for one step only (311 MB for 512 tokens and a vocabulary of 152,000):
@@ -157,8 +207,7 @@ class SampleTask(Task):
         `on_token` gets each sampled token and returns whether the text ends with it. Both run on the engine's thread.
         The sampled tokens follow `grammar`, and the text ends with it.
         """
-        super().__init__(text)
-        self._remaining = limit
+        super().__init__(text, limit=limit)
         self._sampler = sampler
         self._top = top
         self._stop_ids = stop_ids
@@ -167,19 +216,19 @@ class SampleTask(Task):
         self._grammar = grammar
         self._prompt: list[ScoredToken] = [ScoredToken(text.pending[0])]
 
-    def batch_item(self, count: int) -> BatchItem[Any]:
+    def batch_item(self, count: int, *, drafts: int = 0) -> BatchItem[Any]:
         """See Task."""
-        item = super().batch_item(count)
         if self._on_prompt is None:
-            return item
+            return super().batch_item(count, drafts=drafts)
+        item = super().batch_item(count)
         return BatchItem(item.sequence, item.tokens, logits=Logits.EVERY)
 
-    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+    def last_item(self, tokens: Sequence[int], *, drafts: int) -> BatchItem[Any]:
         """See Task."""
-        if self._remaining == 0:
+        if self.remaining == 0:
             return BatchItem(self.text.sequence, tokens)
         if self._sampler.greedy and self._top is None and self._grammar is None:
-            return BatchItem(self.text.sequence, tokens, greedy=True)
+            return self.greedy_item(tokens, drafts=drafts)
         return BatchItem(self.text.sequence, tokens, logits=Logits.LAST)
 
     def advance(self, count: int, output: Output) -> None:
@@ -198,24 +247,25 @@ class SampleTask(Task):
         if self._on_prompt is not None:
             self._on_prompt(self._prompt)
             self._on_prompt = None
-        if self._remaining == 0:
+        if self.remaining == 0:
             self.future.set_result(False)
-            return
-        token = self._sample(output)
+        elif output.logits is None:
+            self.write_greedy(output)
+        else:
+            self.write(self._sample(output.logits[-1]))
+
+    def write(self, token: ScoredToken) -> None:
+        """See WritingTask."""
         self.text.tokens.completion += 1
-        self._remaining -= 1
+        self.remaining -= 1
         stopped = token.token in self._stop_ids
         complete = self._grammar is not None and self._grammar.push(token.token)
         ended = self._on_token(token) or stopped or complete
-        if ended or self._remaining == 0:
+        if ended or self.remaining == 0:
             self.future.set_result(ended)
         else:
-            self.text.pending.append(token.token)
+            self.text.append([token.token])
 
-    def _sample(self, output: Output) -> ScoredToken:
-        if output.logits is None:
-            assert output.token is not None, "the item was greedy"
-            return ScoredToken(output.token)
-        row = output.logits[-1]
+    def _sample(self, row: NDArray[np.float32]) -> ScoredToken:
         token = self._sampler.sample(row if self._grammar is None else self._grammar.allowed(row))
         return ScoredToken(token) if self._top is None else score_token(row, token, top=self._top)

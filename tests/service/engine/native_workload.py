@@ -37,6 +37,8 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
         items = [item for sequence in open_ if (item := random_item(sequence, chance)) is not None]
         if items:
             outputs = engine.step(items)
+            for item in items:
+                engine.forget(item.sequence, chance.randint(0, len(item.tokens) - 1))
             assert all(np.isfinite(output.scores).all() for output in outputs)
         refused(engine, open_[0])
         for sequence in chance.sample(open_, chance.randint(0, len(open_))):
@@ -54,7 +56,11 @@ def random_item(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8
     tokens = [chance.randrange(VOCABULARY) for _ in range(chance.randint(1, room))]
     score = [chance.randrange(VOCABULARY) for _ in range(chance.randint(0, 5))]
     return BatchItem(
-        sequence, tokens, score=score, greedy=chance.random() < 0.5, logits=chance.choice([*Logits])
+        sequence,
+        tokens,
+        score=score,
+        greedy=chance.randint(0, min(4, len(tokens))),
+        logits=chance.choice([*Logits]),
     )
 
 

@@ -147,15 +147,33 @@ def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine,
     """Equal to the bit in every number of rows: scores are plain sums, logits come from the vector kernels."""
     texts = [tokens_of(number, 9) for number in range(count)]
     items = [
-        BatchItem(
-            engine.open(tokens, room=1), tokens, score=list(range(1003)), greedy=True, logits=Logits.LAST
-        )
+        BatchItem(engine.open(tokens, room=1), tokens, score=list(range(1003)), greedy=1, logits=Logits.LAST)
         for tokens in texts
     ]
     for output in engine.step(items):
         assert output.logits is not None
         assert np.array_equal(output.scores, output.logits[0])
-        assert output.token == int(output.logits[0].argmax())
+        assert output.greedy == [int(output.logits[0].argmax())]
+
+
+@pytest.mark.parametrize("kind", [Logits.NONE, Logits.LAST, Logits.EVERY])
+def test_a_draft_is_read_as_the_tokens_one_by_one(engine: Int8Engine, kind: Logits) -> None:
+    """The greedy tokens, and after forgetting a part of the draft also the logits, are equal to the bit."""
+    tokens, draft, other = tokens_of(1, 70), tokens_of(2, 3), tokens_of(3, 5)
+    read = [*tokens, *draft]
+    greedy = [int(logits(engine, read[:end]).argmax()) for end in range(70, 74)]
+    sequence, neighbour = engine.open(read, room=9), engine.open(other, room=0)
+    first, _ = engine.step(
+        [BatchItem(sequence, read, greedy=4, logits=kind), BatchItem(neighbour, other, greedy=1)]
+    )
+    assert first.greedy == greedy
+    if first.logits is not None:
+        assert np.array_equal(first.logits[-1], logits(engine, read))
+    engine.forget(sequence, 2)
+    assert sequence.length == 71
+    [second] = engine.step([BatchItem(sequence, [5, 6], logits=Logits.LAST)])
+    assert second.logits is not None
+    assert np.array_equal(second.logits[0], logits(engine, [*read[:71], 5, 6]))
 
 
 def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
@@ -168,8 +186,8 @@ def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
     engine.close(stem)
     engine.close(stem)
     assert with_fork >= engine.cache_bytes > before
-    [output] = engine.step([BatchItem(fork, [1, 2, 3], greedy=True)])
-    assert output.token is not None
+    [output] = engine.step([BatchItem(fork, [1, 2, 3], greedy=1)])
+    assert output.greedy
     engine.close(fork)
     assert engine.cache_bytes == before
 
@@ -181,8 +199,8 @@ def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
         engine.step([BatchItem(sequence, [1] * 200)])
     with pytest.raises(ValueError, match="not in the model's vocabulary"):
         engine.step([BatchItem(sequence, [1003])])
-    [output] = engine.step([BatchItem(sequence, [1, 2], greedy=True)])
-    assert output.token is not None
+    [output] = engine.step([BatchItem(sequence, [1, 2], greedy=1)])
+    assert output.greedy
 
 
 def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:

@@ -104,13 +104,26 @@ def test_greedy_writing_equals_transformers_greedy_search(engine: TransformersEn
     sequences = [engine.open(tokens, room=10) for tokens in prompts]
     pending, written = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
     for _ in range(10):
-        items = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
+        items = [BatchItem(s, tokens, greedy=1) for s, tokens in zip(sequences, pending, strict=True)]
         for index, output in enumerate(engine.step(items)):
-            assert output.token is not None
-            written[index].append(output.token)
-            pending[index] = [output.token]
+            written[index] += output.greedy
+            pending[index] = list(output.greedy)
     assert written == [continuation(plain, tokens, 10) for tokens in prompts]
     assert written[0] != written[1], "the check would pass for a mixed cache"
+
+
+def test_the_tokens_after_a_draft_are_those_of_greedy_search(engine: TransformersEngine, plain: Any) -> None:
+    """After forgetting a wrong token, writing goes on as if it had not been read."""
+    prompt = tokens_of(1)
+    right = continuation(plain, prompt, 5)
+    sequence = engine.open(prompt, room=10)
+    [output] = engine.step([BatchItem(sequence, [*prompt, *right[:2], 999], greedy=4, logits=Logits.LAST)])
+    assert output.greedy[:3] == right[:3] != [*right[:2], 999]
+    assert output.logits is not None
+    assert output.logits.shape == (1, expected(plain, prompt).shape[1])
+    engine.forget(sequence, 1)
+    [output] = engine.step([BatchItem(sequence, right[2:4], greedy=2)])
+    assert output.greedy == right[3:5]
 
 
 def test_logits_are_returned_for_the_last_or_for_every_token(engine: TransformersEngine, plain: Any) -> None:
@@ -122,7 +135,7 @@ def test_logits_are_returned_for_the_last_or_for_every_token(engine: Transformer
         assert output.logits is not None
         assert output.logits == pytest.approx(rows, abs=1e-4)
     [nothing] = engine.step([BatchItem(engine.open(tokens, room=0), tokens)])
-    assert (list(nothing.scores), nothing.token, nothing.logits) == ([], None, None)
+    assert (list(nothing.scores), list(nothing.greedy), nothing.logits) == ([], [], None)
 
 
 def test_forks_share_the_tokens_read_and_then_diverge(engine: TransformersEngine) -> None:

@@ -173,10 +173,10 @@ class BadTask(ScoreTask):
         super().__init__(text)
         self._where, self._error = where, error
 
-    def batch_item(self, count: int) -> BatchItem[Any]:
+    def batch_item(self, count: int, *, drafts: int = 0) -> BatchItem[Any]:
         if self._where == "batch_item":
             raise self._error
-        return super().batch_item(count)
+        return super().batch_item(count, drafts=drafts)
 
     def advance(self, count: int, output: Output) -> None:
         if self._where == "advance":

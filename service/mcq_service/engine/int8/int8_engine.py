@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mcq_service.model_store import InstructionSet
 
 
+# With the others, 4 tokens take half as long again as one, or it was not measured. See docs/benchmarks.md.
+_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 8}
+
+
 class Int8Sequence:
     """The keys and values of one text: its own tokens follow those of the sequences it was forked from."""
 
@@ -55,6 +59,7 @@ class Int8Engine:
                 "the native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
+        self.cheap_tokens = _CHEAP_TOKENS.get(supported, 1)
         self._shape = int8_layout.shape_of(path)
         self.context_length = min(context_length, self._shape.context)
         self._library: Any = native.library()
@@ -90,6 +95,11 @@ class Int8Engine:
         if sequence.handle is not None:
             self._library.mcq_sequence_close(self._engine, sequence.handle)
             sequence.handle = None
+
+    def forget(self, sequence: Int8Sequence, count: int) -> None:
+        """See Engine."""
+        self._library.mcq_sequence_forget(sequence.handle, count)
+        sequence.length -= count
 
     def step(self, items: Items[BatchItem[Int8Sequence]]) -> list[Output]:
         """See Engine."""
@@ -193,11 +203,10 @@ class _NativeItem:
 
     def __init__(self, item: BatchItem[Int8Sequence], vocabulary: int) -> None:
         every = item.logits is Logits.EVERY
-        self._item = item
         self._tokens = np.asarray(item.tokens, dtype=np.int32)
         self._score = np.asarray(item.score, dtype=np.int32)
         self._scores = np.empty(len(item.score), dtype=np.float32)
-        self._greedy = np.empty(1, dtype=np.int32)
+        self._greedy = np.empty(item.greedy, dtype=np.int32)
         self._logits: NDArray[np.float32] | None = None
         if item.logits is not Logits.NONE:
             self._logits = np.empty((len(item.tokens) if every else 1, vocabulary), dtype=np.float32)
@@ -208,16 +217,17 @@ class _NativeItem:
             scored=len(self._score),
             score=native.pointer(self._score),
             scores=native.pointer(self._scores),
-            greedy=native.pointer(self._greedy) if item.greedy else None,
+            greedy=native.pointer(self._greedy),
             logits=None if self._logits is None else native.pointer(self._logits),
             every=every,
+            greedy_count=item.greedy,
         )
 
     def output(self) -> Output:
         """Return the outputs, after the step."""
         return Output(
             scores=self._scores.tolist(),
-            token=int(self._greedy[0]) if self._item.greedy else None,
+            greedy=self._greedy.tolist(),
             logits=self._logits,
         )
 

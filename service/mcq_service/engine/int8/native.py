@@ -87,6 +87,7 @@ class BatchItem(Structure):
         ("greedy", c_void_p),
         ("logits", c_void_p),
         ("every", c_int32),
+        ("greedy_count", c_int32),
     ]
 
 
@@ -100,6 +101,7 @@ def library() -> Any:
         ("mcq_close", None, [c_void_p]),
         ("mcq_sequence_open", c_void_p, [c_void_p, c_void_p, c_int]),
         ("mcq_sequence_close", None, [c_void_p, c_void_p]),
+        ("mcq_sequence_forget", None, [c_void_p, c_int]),
         ("mcq_cache_bytes", c_uint64, [c_void_p]),
         ("mcq_step", c_int, [c_void_p, POINTER(BatchItem), c_int]),
         ("mcq_products", None, [c_void_p, c_int]),
