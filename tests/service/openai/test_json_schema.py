@@ -163,7 +163,9 @@ def test_a_refused_schema_is_compiled_once(tokenizer: Tokenizer, monkeypatch: py
     for _ in range(2):
         with pytest.raises(BadSchema, match="Invalid type"):
             grammars.compile({"type": "no such type"})
-    assert matcher.grammar_from_json_schema.call_count == 1
+    # An earlier test's thread may still compile another schema.
+    schemas = [call.args[0] for call in matcher.grammar_from_json_schema.call_args_list]
+    assert schemas.count('{"type": "no such type"}') == 1
 
 
 def test_a_panic_of_the_compiler_is_no_answer_to_a_client(
