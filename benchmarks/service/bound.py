@@ -30,7 +30,8 @@ _REPEATS = 8
 class Bound:
     """`tokens` is the mean number of a question's own tokens.
 
-    The rates are those of the products alone: of ROWS tokens at once, and of one, as when one text is written.
+    The rates are those of the products alone: of ROWS tokens at once without the output matrix, and of one token with
+    it, as when one text is written.
     """
 
     instruction_set: InstructionSet
@@ -50,18 +51,18 @@ def measure(prepared: Path, questions: Sequence[Question], instruction_set: Inst
     engine = Int8Engine(
         prepared, context_length=1024, threads=cpus.available_cpus(), instructions=instruction_set
     )
-    many, single = _rate(engine, ROWS), _rate(engine, 1)
+    many, single = _rate(engine, ROWS, outputs=0), _rate(engine, 1, outputs=1)
     engine.shut_down()
     tokens = mean(_own_tokens(tokenizer, question) for question in questions)
     return Bound(instruction_set, many, single, tokens)
 
 
-def _rate(engine: Int8Engine, rows: int) -> float:
+def _rate(engine: Int8Engine, rows: int, *, outputs: int) -> float:
     """Return tokens a second."""
-    engine.products(rows)
+    engine.products(rows, outputs=outputs)
     started = time.monotonic()
     for _ in range(_REPEATS):
-        engine.products(rows)
+        engine.products(rows, outputs=outputs)
     return rows * _REPEATS / (time.monotonic() - started)
 
 

@@ -52,7 +52,8 @@ uint64_t mcq_cache_bytes(mcq_engine* engine) { return engine->forward.cache().by
 
 int mcq_step(mcq_engine* engine, const mcq_batch_item* items, int count) { return engine->forward.step(items, count); }
 
-void mcq_products(mcq_engine* engine, int rows) {
-    engine->forward.products(rows < mcq::MAX_ROWS ? rows : mcq::MAX_ROWS);
+void mcq_products(mcq_engine* engine, int rows, int outputs) {
+    int count = rows < mcq::MAX_ROWS ? rows : mcq::MAX_ROWS;
+    engine->forward.products(count, outputs < count ? outputs : count);
 }
 }

@@ -37,7 +37,8 @@ void mcq_sequence_forget(mcq_sequence*, int count);
 // Bytes of keys and values in open sequences.
 uint64_t mcq_cache_bytes(mcq_engine*);
 int mcq_step(mcq_engine*, const mcq_batch_item* items, int count);
-// Multiplies `rows` made-up rows with the matrices of all layers: the lower bound of a step's time.
-void mcq_products(mcq_engine*, int rows);
+// Multiplies `rows` made-up rows with the matrices of all layers, and `outputs` of them with the output matrix: the
+// lower bound of a step's time.
+void mcq_products(mcq_engine*, int rows, int outputs);
 }
 #pragma GCC visibility pop

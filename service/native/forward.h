@@ -30,7 +30,7 @@ class Forward {
     Forward(const mcq_shape& shape, const mcq_weights& weights, const Kernels& kernels, int threads);
     bool reserve();  // Returns false if there is no memory.
     int step(const mcq_batch_item* items, int count);
-    void products(int rows);
+    void products(int rows, int outputs);
 
     Cache& cache() { return cache_; }
 
@@ -61,6 +61,7 @@ class Forward {
     void multiply(const Matrix& matrix, int rows, Finish finish, float* out, size_t stride);
     void multiply(const Product& product);
     void write_outputs(int begin, int count);
+    void multiply_outputs(const Matrix& matrix, int count, float** logits);
     float logit(const Rows& rows, int row, int token) const;
 
     const mcq_shape& shape_;

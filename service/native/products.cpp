@@ -62,11 +62,7 @@ void Forward::write_outputs(int begin, int count) {
         logits[i] = w.logits;
         whole_vocabulary = whole_vocabulary || w.logits || w.greedy;
     }
-    if (whole_vocabulary) {
-        for (int t = 0; t < threads_.count(); t++)
-            for (int i = 0; i < count; i++) scratch_[t].best[i] = {-__builtin_inff(), 0};
-        multiply({m, rows(count, m.depth), Finish::logits, nullptr, 0, logits, shape_.vocabulary});
-    }
+    if (whole_vocabulary) multiply_outputs(m, count, logits);
     for (int i = 0; i < count; i++) {
         const OutputRow& w = output_rows_[begin + i];
         for (int s = 0; w.last && s < w.item->scored; s++)
@@ -80,6 +76,14 @@ void Forward::write_outputs(int begin, int count) {
         }
         *w.greedy = best.index;
     }
+}
+
+// Multiplies the quantised rows with the output matrix: each thread's best token of each row, and the logits where
+// `logits` has a place for them.
+void Forward::multiply_outputs(const Matrix& m, int count, float** logits) {
+    for (int t = 0; t < threads_.count(); t++)
+        for (int i = 0; i < count; i++) scratch_[t].best[i] = {-__builtin_inff(), 0};
+    multiply({m, rows(count, m.depth), Finish::logits, nullptr, 0, logits, shape_.vocabulary});
 }
 
 // The logit of one token, to the bit the same as among all logits.
@@ -97,7 +101,7 @@ float Forward::logit(const Rows& from, int row, int token) const {
     return float(sum) * from.scales[row] * weights_.output.scales[token];
 }
 
-void Forward::products(int count) {
+void Forward::products(int count, int outputs) {
     int hidden = shape_.padded_hidden, inner = shape_.padded_inner, attention = shape_.padded_attention;
     for (int i = 0; i < count; i++) excess_counts_[i] = 0;  // the last step's excess belongs to another matrix
     for (int i = 0; i < shape_.layers; i++) {
@@ -107,6 +111,8 @@ void Forward::products(int count) {
         multiply(matrix(l.gate_up, 2 * inner, hidden), count, Finish::swiglu, inner_.data(), inner);
         multiply(matrix(l.down, hidden, inner), count, Finish::store, x_.data(), hidden);
     }
+    float* logits[MAX_ROWS] = {};
+    if (outputs) multiply_outputs(matrix(weights_.output, shape_.padded_vocabulary, hidden), outputs, logits);
 }
 
 }  // namespace mcq

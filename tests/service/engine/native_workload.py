@@ -106,7 +106,7 @@ def main(library: str, model: str, instructions: str, fault: str = "") -> None:
         {"overrun": overrun, "race": race}[fault](engine)
     else:
         steps(engine, random.Random(SEED), 60)
-        engine.products(3)
+        engine.products(3, outputs=2)
     engine.shut_down()
 
 

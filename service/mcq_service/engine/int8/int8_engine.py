@@ -114,9 +114,12 @@ class Int8Engine:
             item.sequence.length += len(item.tokens)
         return [each.output() for each in native_items]
 
-    def products(self, rows: int) -> None:
-        """Multiply `rows` made-up tokens with the matrices of all layers: the lower bound of a step's time."""
-        self._library.mcq_products(self._engine, rows)
+    def products(self, rows: int, *, outputs: int = 0) -> None:
+        """Multiply `rows` made-up tokens with all layers, and `outputs` of them with the output matrix.
+
+        This is the lower bound of a step's time.
+        """
+        self._library.mcq_products(self._engine, rows, outputs)
 
     def shut_down(self) -> None:
         """Free threads and memory; the engine and its sequences can't be used afterwards."""

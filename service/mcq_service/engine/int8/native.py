@@ -104,7 +104,7 @@ def library() -> Any:
         ("mcq_sequence_forget", None, [c_void_p, c_int]),
         ("mcq_cache_bytes", c_uint64, [c_void_p]),
         ("mcq_step", c_int, [c_void_p, POINTER(BatchItem), c_int]),
-        ("mcq_products", None, [c_void_p, c_int]),
+        ("mcq_products", None, [c_void_p, c_int, c_int]),
     ):
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
