@@ -21,10 +21,13 @@ static inline void strip(const int8_t* rows, size_t stride, const uint8_t* weigh
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) acc[r][c] = first ? Ints{} : load(sums + r * PANEL + c * LANES);
     for (const int8_t* end = rows + depth; rows < end;) {
-        for (int i = 0; i < lines; i++, next += 64) __builtin_prefetch(next, 0, SECOND_LEVEL);
         for (int r = 0; r < R; r++) __builtin_prefetch(rows + (R + r) * stride);  // the next tile's rows
-#pragma clang loop unroll_count(4)
-        for (int k = 0; k < 16; k++, rows += 4, weights += 4 * PANEL) multiply_quad(rows, stride, weights, acc);
+        for (int k = 0; k < 16; k++, rows += 4, weights += 4 * PANEL) {
+            // Spread evenly: a burst would stop the products until memory has answered.
+            for (int i = lines * k / 16, until = lines * (k + 1) / 16; i < until; i++, next += 64)
+                __builtin_prefetch(next, 0, SECOND_LEVEL);
+            multiply_quad(rows, stride, weights, acc);
+        }
     }
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) store(sums + r * PANEL + c * LANES, acc[r][c]);

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from mcq_service.model_store import InstructionSet
 
 
-# With the others, 4 tokens take half as long again as one, or it was not measured. See docs/benchmarks.md.
-_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 8}
+# See docs/benchmarks.md. 8 tokens take half as long again as one with AVX2; ARM and AVX-VNNI were not measured.
+_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 16}
+_OTHERS_CHEAP_TOKENS = 4
 
 
 class Int8Sequence:
@@ -59,7 +60,7 @@ class Int8Engine:
                 "the native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
-        self.cheap_tokens = _CHEAP_TOKENS.get(supported, 1)
+        self.cheap_tokens = _CHEAP_TOKENS.get(supported, _OTHERS_CHEAP_TOKENS)
         self._shape = int8_layout.shape_of(path)
         self.context_length = min(context_length, self._shape.context)
         self._library: Any = native.library()
