@@ -2,6 +2,7 @@
 
 import math
 import random
+import tracemalloc
 from typing import get_args
 
 import numpy as np
@@ -81,6 +82,16 @@ def test_the_error_by_chance_is_near_the_error_of_a_calibrated_model() -> None:
     assert calibration_error.ece(drawn) == pytest.approx(by_chance, abs=0.04)
     many = drawn * 25
     assert calibration_error.chance_ece(many) < by_chance / 3
+
+
+def test_the_error_by_chance_of_many_questions_takes_little_memory() -> None:
+    confidences = np.random.default_rng(0).random(100_000)
+    outcomes = [outcome(confidence, True) for confidence in confidences.tolist()]
+    tracemalloc.start()
+    assert calibration_error.chance_ece(outcomes) < 0.01
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
 
 
 @pytest.mark.parametrize(
