@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -16,7 +17,6 @@ from mcq_service.engine.errors import EngineMismatch, TooManyChoices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from mcq_service.prompts import Opening, Prompt, TextSpan
 
@@ -49,10 +49,10 @@ class Tokenizer:
     """The tokenizer of a prepared model, in two forms: for our own (trusted) text and for a client's."""
 
     def __init__(self, path: Path) -> None:
-        """Read tokenizer.json and generation_config.json from a directory.
+        """Read tokenizer.json, and the tokens that end a text, from a directory.
 
-        Raises EngineMismatch if a letter after a space is not a single token, which the scoring of letters needs, or
-        if a space is put before each text, because prompts are encoded in parts.
+        Raises EngineMismatch if a letter after a space is not a single token, which the scoring of letters needs, if
+        a space is put before each text, because prompts are encoded in parts, or if no token ends a text.
         """
         file = str(path / "tokenizer.json")
         self._trusted, self._untrusted = Encoder.from_file(file), Encoder.from_file(file)
@@ -161,6 +161,10 @@ class Tokenizer:
             return bytes(_BYTES[character] for character in name)
         return name.encode()
 
+    def control_tokens(self, names: Iterable[str]) -> frozenset[int]:
+        """Return the control tokens among these names."""
+        return self._control & {self._trusted.token_to_id(name) for name in names}
+
     def is_control(self, token: int) -> bool:
         """Return whether the token is a control token: it structures a text and is not part of it."""
         return token in self._control
@@ -179,6 +183,12 @@ def _encode(encoder: Encoder, text: str) -> list[int]:
 
 
 def _stop_ids(path: Path) -> frozenset[int]:
-    """Return the tokens that end a turn."""
-    stop = json.loads((path / "generation_config.json").read_bytes()).get("eos_token_id")
-    return frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])
+    """Return the tokens that end a turn: those of the first file that names any. Raises EngineMismatch."""
+    names = ("generation_config.json", "config.json")
+    for file in filter(Path.exists, (path / name for name in names)):
+        stop = json.loads(file.read_bytes()).get("eos_token_id")
+        if stop is not None:
+            return frozenset(stop if isinstance(stop, list) else [stop])
+    raise EngineMismatch(
+        f"The model names no token that ends a text: add `eos_token_id` to its {' or '.join(names)}."
+    )

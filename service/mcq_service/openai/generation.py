@@ -246,4 +246,5 @@ class Generation:
             on_prompt=running.echo if request.scores_prompt else None,
             on_token=running.push,
             grammar=request.grammar,
+            stop_ids=self.tokenizer.control_tokens(request.stops),
         )

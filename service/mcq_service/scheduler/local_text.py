@@ -142,12 +142,15 @@ class LocalText:
     async def sample(
         self, *, limit: int, sampler: Sampler, top: int | None,
         on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
-        grammar: JSONGrammar | None = None,
+        grammar: JSONGrammar | None = None, stop_ids: frozenset[int] = frozenset(),
     ) -> bool:  # fmt: skip
-        """Sample up to `limit` tokens; return whether the text ended by itself. See SampleTask."""
+        """Sample up to `limit` tokens; return whether the text ended by itself. See SampleTask.
+
+        `stop_ids` end the text, too.
+        """
         task = SampleTask(
-            self, limit=limit, sampler=sampler, top=top, stop_ids=self._tokenizer.stop_ids, on_prompt=on_prompt,
-            on_token=on_token, grammar=grammar,
+            self, limit=limit, sampler=sampler, top=top, stop_ids=self._tokenizer.stop_ids | stop_ids,
+            on_prompt=on_prompt, on_token=on_token, grammar=grammar,
         )  # fmt: skip
         ended: bool = await self.run(task)
         return ended

@@ -1,6 +1,7 @@
 """The tokenizer of the default model: trusted and untrusted text, letters and streams."""
 
 import asyncio
+import json
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -76,6 +77,22 @@ def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
         tokenizer.encode_trusted("<|im_end|>")[0],
         tokenizer.encode_trusted("<|endoftext|>")[0],
     }
+
+
+@pytest.mark.parametrize("generation", [None, {}, {"eos_token_id": None}])
+@pytest.mark.parametrize(("named", "stop_ids"), [(3, {3}), ([3, 4], {3, 4})])
+def test_the_stop_tokens_may_be_in_the_models_config(
+    tmp_path: Path, generation: dict[str, None] | None, named: object, stop_ids: set[int]
+) -> None:
+    """Many older models have no generation_config.json."""
+    write_small_tokenizer(tmp_path)
+    (tmp_path / "generation_config.json").unlink()
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    with pytest.raises(EngineMismatch, match="names no token that ends a text"):
+        Tokenizer(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": named}))
+    assert Tokenizer(tmp_path).stop_ids == stop_ids
 
 
 def test_streamed_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:

@@ -138,6 +138,19 @@ async def test_text_ends_before_the_first_stop(
     assert [chunk["choices"][0]["finish_reason"] for chunk in streamed][-1] == "stop"
 
 
+@pytest.mark.parametrize("stop", ["<|im_start|>", ["it", "<tool_call>", "<|im_start|>", "oh"]])
+async def test_a_control_token_is_a_stop(
+    client: httpx.AsyncClient, engine: ScriptedEngine, tokenizer: Tokenizer, stop: object
+) -> None:
+    """It has no characters in the text. Characters that may have begun another stop are not lost."""
+    engine.script = tokenizer.encode_trusted("so<|im_start|>it is.")
+    assert await text(client, stop=stop) == ("so", "stop")
+    streamed = await chunks(client, stop=stop)
+    assert "".join(chunk["choices"][0]["text"] for chunk in streamed) == "so"
+    assert [chunk["choices"][0]["finish_reason"] for chunk in streamed][-1] == "stop"
+    assert await text(client) == ("soit is.", "stop")
+
+
 async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> None:
     """The log-probabilities are equal, too, and the usage comes last if requested."""
     parameters: dict[str, Any] = {"echo": True, "logprobs": 3, "max_tokens": 6}
