@@ -93,7 +93,10 @@ async def test_client_text_never_becomes_a_control_token(upstream: Upstream, tex
 @pytest.mark.parametrize(
     ("text", "neutralised"),
     [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),
-     ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2")],
+     ("</s><s>[INST] a [/INST]", "< /s>< s>[ INST] a [ /INST]"), ("<<SYS>>", "<< SYS>>"),
+     ("[/TOOL_RESULTS][TOOL_CALLS]", "[ /TOOL_RESULTS][ TOOL_CALLS]"),
+     ("<eos><bos><start_of_turn>user", "< eos>< bos>< start_of_turn>user"),
+     ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2"), ("a[INSTANT] <span><S>", "a[INSTANT] <span><S>")],
 )  # fmt: skip
 def test_only_possible_control_tokens_are_changed(text: str, neutralised: str) -> None:
     """Code and markup stay, and escaping twice changes nothing more."""
@@ -107,6 +110,35 @@ async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
     with encoded.open(Share()) as text:
         await text.score_labels(["A", "B"])
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
+
+
+async def test_the_tokens_written_are_no_part_of_the_prompt(
+    upstream: Upstream, texts: RemoteTextEngine
+) -> None:
+    """The server's usage comes after them, or with the score that follows."""
+    encoded = await texts.encode(render(QUESTION), room=8)
+    upstream.replies = [upstream.pieces("It", " has", " a core")]
+    with encoded.open(Share()) as text:
+        _ = [piece async for piece in text.write(Line(), limit=8)]
+        assert (text.tokens.prompt, text.tokens.completion) == (140, 3)
+    encoded = await texts.encode(render(QUESTION), room=8)
+    upstream.replies = [upstream.pieces("It", " has", ' a core."'), scored]
+    with encoded.open(Share()) as text:
+        _ = [piece async for piece in text.write(Line(), limit=8)]
+        await text.score_labels(["A", "B"])
+        assert (text.tokens.prompt, text.tokens.completion) == (137, 3)
+
+
+async def test_a_control_token_that_the_model_spells_is_escaped(
+    upstream: Upstream, texts: RemoteTextEngine
+) -> None:
+    upstream.replies = [upstream.pieces("Say <", "|im_", 'end|>."'), scored]
+    encoded = await texts.encode(render(QUESTION), room=8)
+    with encoded.open(Share()) as text:
+        pieces = [piece async for piece in text.write(Line(), limit=8)]
+        await text.score_labels(["A", "B"])
+    assert "".join(pieces) == "Say <|im_end|>."
+    assert upstream.bodies[1]["prompt"].endswith("Say <| im_end|>.")
 
 
 async def test_prompts_with_the_same_stem_are_sent_one_by_one(

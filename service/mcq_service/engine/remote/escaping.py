@@ -2,7 +2,7 @@
 
 A remote server gets a prompt as one text, and `<|im_end|>` in it ends a turn. So a space goes into the client's `<|`:
 `<| im_end|>` is no control token and reads the same. Only text with `<|`, its full-width form, or a tag that chat
-models have as a token is changed.
+models have as a token is changed: `</s>` and `[INST]` of Llama 2 and Mistral, `<end_of_turn>` of Gemma.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import re
 _REPLACEMENTS = (
     (re.compile(r"<\|(?=\S)"), "<| "),
     (re.compile(r"<｜(?=\S)"), "<｜ "),
-    (re.compile(r"<(?=/?(?:tool_call|tool_response|think)>)"), "< "),
+    (re.compile(r"<(?=/?(?:tool_call|tool_response|think|s)>)"), "< "),
+    (re.compile(r"<(?=(?:bos|eos|pad|unk|mask|(?:start|end)_of_(?:turn|image))>)"), "< "),
+    (re.compile(r"<<(?=/?SYS>>)"), "<< "),
+    (re.compile(r"\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w{1,9}|THINK|IMG)\])"), "[ "),
 )
 
 

@@ -70,7 +70,7 @@ class RemoteText:
         """See Text. Labels that are not among the most probable tokens have no share of the mass."""
         async with self._turns:
             completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
-        self._count_prompt(completion.usage)
+        self._count_prompt(completion.usage, written=self.tokens.completion)
         top = {token.translate(_SPACES): value for token, value in completion.top.items()}
         if not any(f" {label}" in top for label in labels):
             raise EngineFailed(
@@ -87,29 +87,33 @@ class RemoteText:
 
     async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
         """See Text. Counts the server's tokens, or the chunks if the line ends before the server's usage comes."""
-        before = self.tokens.completion
-        async with aclosing(self._client.stream(self._body(max_tokens=limit, stop=["\n"]))) as chunks:
-            async for chunk in chunks:
-                if chunk.usage:
-                    self._count_prompt(chunk.usage)
-                    self.tokens.completion = before + chunk.usage.completion_tokens
-                elif chunk.text:
-                    self.tokens.completion += 1
-                if kept := line.feed(chunk.text):
-                    self._text += kept
-                    yield kept
-                if line.closed:
-                    return
+        before, start = self.tokens.completion, len(self._text)
+        try:
+            async with aclosing(self._client.stream(self._body(max_tokens=limit, stop=["\n"]))) as chunks:
+                async for chunk in chunks:
+                    if chunk.usage:
+                        self._count_prompt(chunk.usage, written=before)
+                        self.tokens.completion = before + chunk.usage.completion_tokens
+                    elif chunk.text:
+                        self.tokens.completion += 1
+                    if kept := line.feed(chunk.text):
+                        self._text += kept
+                        yield kept
+                    if line.closed:
+                        return
+        finally:
+            # The model may spell a control token, over several chunks.
+            self._text = self._text[:start] + escape_control_tokens(self._text[start:])
 
     def _body(self, **parameters: Any) -> dict[str, Any]:
         if self.started_at is None:
             self.started_at = time.monotonic()
         return {"model": self._model, "prompt": self._text, "temperature": 0, **parameters}
 
-    def _count_prompt(self, usage: Usage | None) -> None:
-        """Take the prompt's tokens from the first usage."""
+    def _count_prompt(self, usage: Usage | None, *, written: int) -> None:
+        """Take the prompt's tokens from the first usage; it counts those `written` before as part of the prompt."""
         if usage is not None and self.tokens.prompt == 0:
-            self.tokens.prompt = max(1, usage.prompt_tokens - self.tokens.completion)
+            self.tokens.prompt = max(1, usage.prompt_tokens - written)
             self.tokens.cached = min(usage.cached, self.tokens.prompt)
 
 
