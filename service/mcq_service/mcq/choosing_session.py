@@ -84,8 +84,9 @@ class ChoosingSession(Session):
         """Return the decision, and the reasoning if that comes before the answer."""
         reasoning = None
         if self.options.mode == "reason":
-            reasoning = await self._write(text)
-            text.force('"\nanswer:')
+            line = await self.write(text)
+            reasoning = line.text
+            text.force(f"{line.missing_quote}\nanswer:")
         with self.tracing.span("prefill", **self.attributes()):
             probabilities = await choice_probabilities(
                 partial(self._scores, text, share),

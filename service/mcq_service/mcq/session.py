@@ -168,10 +168,10 @@ class Session(ABC):
     async def explain(self, text: Text, label: str) -> str:
         """Write the reasoning after the answer."""
         text.force(f' {label}\n{REASONING_KEY}: "')
-        return await self._write(text)
+        return (await self.write(text)).text
 
-    async def _write(self, text: Text) -> str:
-        """Let the model write a line between forced quotes, until it closes the quote or reaches the limit."""
+    async def write(self, text: Text) -> Line:
+        """Let the model write a line after a forced quote, until it closes the quote or reaches the limit."""
         line, shown = Line(), ""
         with self.tracing.span("decode", **self.attributes()):
             async for _ in text.write(line, limit=self.options.max_reasoning_tokens):
@@ -181,7 +181,7 @@ class Session(ABC):
                     shown = settled
         if len(line.text) > len(shown):
             self.emit(ReasoningDelta(delta=line.text[len(shown) :]))
-        return line.text
+        return line
 
     def attributes(self) -> dict[str, str | int]:
         """Return the attributes of the spans in which the model reads or writes."""

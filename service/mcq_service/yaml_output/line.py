@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_LINE_CHARACTERS = 4096  # far more than a sentence; with escapes, far below a document's limit
-_SENTENCE_ENDS = ".!?…。！？"
+_SENTENCE_ENDS = ".!?…。！？।؟"
 
 
 class Line:
@@ -37,6 +37,11 @@ class Line:
     def text(self) -> str:
         """The line so far; a lone backslash at the end is part of the text."""
         return _readable("".join(self._characters) + "\\" * self._escaped)
+
+    @property
+    def missing_quote(self) -> str:
+        """The quote that the text lacks; empty if its last character closed the line together with the line's end."""
+        return "" if self._quoted else '"'
 
     @property
     def settled(self) -> str:

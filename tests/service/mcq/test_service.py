@@ -64,6 +64,20 @@ async def test_mode_reason_reasons_first(replica: Replica, client: httpx.AsyncCl
     assert replica.texts.read[0].suffix.endswith('reasoning: "')
 
 
+@pytest.mark.parametrize(
+    ("pieces", "forced"),
+    [(['It is so."'], '"\nanswer:'), (['It is so"', "\n"], "\nanswer:"), (["It is so"], '"\nanswer:')],
+)
+async def test_the_prompt_gets_the_closing_quote_once(
+    replica: Replica, client: httpx.AsyncClient, pieces: list[str], forced: str
+) -> None:
+    """A quote before the end of a sentence is a part of the text; if the line ends there, it was the closing one."""
+    replica.texts.pieces = pieces
+    replica.load()
+    await client.post(ANSWER, json={**QUESTION, "mode": "reason"})
+    assert replica.texts.forced == [forced]
+
+
 async def test_the_accept_header_can_ask_for_a_stream(replica: Replica, client: httpx.AsyncClient) -> None:
     """In mode answer there is no reasoning event."""
     replica.load()

@@ -62,6 +62,8 @@ def test_the_split_into_tokens_does_not_matter(seed: int) -> None:
         ("ends in \\", "ends in \\", False),
         ('The "yield" keyword makes it so."', 'The "yield" keyword makes it so.', True),
         ('no full stop"\n', "no full stop", True),
+        ('यह सही है।" और', "यह सही है।", True),
+        ('هل هذا صحيح؟" نعم', "هل هذا صحيح؟", True),
         ("a  b\t c\x00\x07", "a b c", False),
         ("", "", False),
     ],
