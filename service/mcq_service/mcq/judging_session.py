@@ -5,7 +5,6 @@ The question is read once. Each choice continues from it, as a statement that is
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from mcq_service.mcq.label_scoring import (
     shared_probabilities,
 )
 from mcq_service.mcq.session import Session
-from mcq_service.prompts import render_judgements
+from mcq_service.prompts import in_prompt_thread, render_judgements
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class JudgingSession(Session):
             for index in range(len(self.choices))
         ]
         # In a thread: there may be 255 choices.
-        prompts = await asyncio.to_thread(
+        prompts = await in_prompt_thread(
             render_judgements, self.question, self.choices, self.letter_form, orders=orders,
             openings=self.openings,
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from mcq_service.mcq.choosing_session import ChoosingSession
 from mcq_service.mcq.judging_session import JudgingSession
 from mcq_service.mcq.probabilities import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, debias_in
-from mcq_service.prompts import CHATML, Openings, render
+from mcq_service.prompts import CHATML, Openings, in_prompt_thread, render
 from mcq_service.runtime.task_group import emitted
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ class MCQService:
         options = question.options
         order = rotations(len(options))[rotation]
         started = self._clock()
-        prompt = await asyncio.to_thread(render, question, form, order=order)
+        prompt = await in_prompt_thread(render, question, form, order=order)
         encoded = await self._texts.encode(prompt, room=0)
         with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()

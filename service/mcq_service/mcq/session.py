@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from mcq_service.api.mcq.answer_schemas import Answer, Decision, ReasoningDelta,
 from mcq_service.engine import Tokens
 from mcq_service.mcq.answer_text import output
 from mcq_service.mcq.escalation import TooUnsure
-from mcq_service.prompts import render_orders
+from mcq_service.prompts import in_prompt_thread, render_orders
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 from mcq_service.telemetry.tracing import current_trace_id
 from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
@@ -145,7 +144,7 @@ class Session(ABC):
             form == self.forms.answer_first and self.options.mode == "explain"
         )
         # In a thread: there may be 255 choices in as many orders, or long examples.
-        return await asyncio.to_thread(
+        return await in_prompt_thread(
             render_orders, self.question, form, options=self.choices, orders=orders, openings=self.openings,
             language=self.question.language if writes else None,
         )  # fmt: skip

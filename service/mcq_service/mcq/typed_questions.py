@@ -6,7 +6,6 @@ asked in both orders, so that no preference for a letter remains: predicates hav
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +19,7 @@ from mcq_service.mcq.label_scoring import (
     shared_probabilities,
 )
 from mcq_service.mcq.service import MAX_REQUEST_CHARACTERS
-from mcq_service.prompts import CHATML, about_stem, render_about
+from mcq_service.prompts import CHATML, about_stem, in_prompt_thread, render_about
 from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
 
@@ -77,7 +76,7 @@ class TypedQuestions:
         started = time.monotonic()
         async with self._admission.deadline():
             # In a thread: there may be 100,000 options.
-            asked, prompts = await asyncio.to_thread(self._prompts, state, questions)
+            asked, prompts = await in_prompt_thread(self._prompts, state, questions)
             shared = await self._texts.encode_shared(prompts)
             with self._admission.admit(shared.size, writes=False) as slot:
                 with self._tracing.span("admit"):

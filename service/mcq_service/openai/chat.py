@@ -85,8 +85,7 @@ class ChatCompletions:
             yield self._chunk(id_, None).model_copy(update={"usage": usage})
 
     async def _generation_requests(self, request: ChatRequest) -> list[GenerationRequest]:
-        # In a thread: a long conversation takes the template and the tokenizer a while.
-        tokens = await asyncio.to_thread(self._encode, request)
+        tokens = await self._generation.encode(self._encode, request)
         schema = request.json_schema
         grammar = None if schema is None else await self._generation.grammar(schema)
         return [

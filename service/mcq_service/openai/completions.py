@@ -80,7 +80,7 @@ class Completions:
         prompts: list[list[int]] = []
         for prompt in request.prompts:
             # One by one, so that other requests can tokenise short texts in between.
-            prompts.append(await asyncio.to_thread(_tokens, prompt, self._generation.tokenizer))
+            prompts.append(await self._generation.encode(_tokens, prompt, self._generation.tokenizer))
             request_limits.check_tokens(sum(map(len, prompts)), name="prompt")
         return [
             GenerationRequest(

@@ -7,12 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec
 
 from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import PromptTooLong, Tokens
 from mcq_service.openai import request_limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
+from mcq_service.prompts import in_prompt_thread
 from mcq_service.runtime.task_group import emitted
 from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
 from mcq_service.telemetry.gen_ai import TEXT_COMPLETION, span_attributes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mcq_service.scheduler import Admission, LocalText, LocalTextEngine, RequestPart
     from mcq_service.telemetry import Metrics, Tracing
 
+P = ParamSpec("P")
 Mode = Literal["completion", "chat"]
 OPERATIONS: dict[Mode, str] = {"completion": TEXT_COMPLETION, "chat": "chat"}
 """OpenTelemetry's names."""
@@ -141,6 +143,13 @@ class Generation:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""
         return self._texts.tokenizer
+
+    async def encode(
+        self, encode: Callable[P, list[int]], *arguments: P.args, **options: P.kwargs
+    ) -> list[int]:
+        """Call `encode` in a thread: the template and the tokenizer may take a second. Raises DeadlinePassed."""
+        async with self._admission.deadline():
+            return await in_prompt_thread(encode, *arguments, **options)
 
     async def grammar(self, schema: dict[str, Any]) -> JSONGrammar:
         """Return the grammar of texts that follow the schema, to copy for each text.

@@ -13,6 +13,7 @@ from mcq_service.prompts.mcq_prompt import (
 )
 from mcq_service.prompts.plain_forms import plain_form
 from mcq_service.prompts.text_span import TextSpan
+from mcq_service.prompts.threads import in_prompt_thread
 
 __all__ = [
     "CHATML",
@@ -26,6 +27,7 @@ __all__ = [
     "TextSpan",
     "Turn",
     "about_stem",
+    "in_prompt_thread",
     "plain_form",
     "render",
     "render_about",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcq_service.engine import PromptTooLong, Share, Tokens
+from mcq_service.prompts import in_prompt_thread
 from mcq_service.scheduler.local_text import LocalText
 from mcq_service.scheduler.step_budget import STEP_TOKENS
 
@@ -34,7 +35,7 @@ class LocalTextEngine:
 
     async def encode(self, prompt: Prompt, *, room: int) -> LocalPrompt:
         """See TextEngine."""
-        opening, tokens = await asyncio.to_thread(self._encode, prompt)
+        opening, tokens = await in_prompt_thread(self._encode, prompt)
         self.check_fits(len(tokens), room)
         return LocalPrompt(self, tokens, room, prompt.opening, opening)
 
@@ -96,7 +97,7 @@ class LocalTextEngine:
 
     async def encode_shared(self, prompts: Sequence[Prompt]) -> LocalSharedPrompts:
         """See TextEngine."""
-        opening, stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
+        opening, stem, rests = await in_prompt_thread(self._encode_parts, prompts)
         self.check_fits(len(stem) + max(map(len, rests)), 0)
         return LocalSharedPrompts(self, stem, rests, prompts[0].opening, opening)
 

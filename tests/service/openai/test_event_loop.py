@@ -1,5 +1,6 @@
 """Work that grows with a request's size does not run on the event loop."""
 
+import asyncio
 import json
 import threading
 from collections import Counter
@@ -15,6 +16,7 @@ from mcq_service.api.mcq.question_schemas import Question
 from mcq_service.engine import Tokenizer
 from mcq_service.openai import chat, completions, detokenizer, generation
 from mcq_service.prompts import CHATML, ChatTemplate, Turn, mcq_prompt
+from mcq_service.prompts.threads import executor
 
 LONG = ("why? " * 100).strip()
 LONG_QUESTION = {**QUESTION, "question": LONG}
@@ -24,23 +26,23 @@ EXAMPLE = {"question": CODE, "choices": ["a", "b"], "answer": "A"}
 
 
 @pytest.fixture
-def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the threads that tokenised long texts."""
-    identifiers: list[int] = []
+def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the names of the threads that tokenised long texts."""
+    names: set[str] = set()
 
     def watch(name: str) -> None:
         original = getattr(tokenizer, name)
 
         def encode(text: str) -> Any:
             if LONG in text:
-                identifiers.append(threading.get_ident())
+                names.add(threading.current_thread().name)
             return original(text)
 
         monkeypatch.setattr(tokenizer, name, encode)
 
     watch("encode_trusted")
     watch("encode_untrusted")
-    return identifiers
+    return names
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,33 @@ def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}], "max_tokens": 1}),
     ],
 )
-async def test_no_surface_tokenises_on_the_event_loop(
-    client: httpx.AsyncClient, threads: list[int], path: str, body: dict[str, Any]
+async def test_every_surface_tokenises_in_two_threads(
+    client: httpx.AsyncClient, threads: set[str], path: str, body: dict[str, Any]
 ) -> None:
-    response = await client.post(path, json=body)
-    assert response.status_code == 200, response.text
+    """Tokenising comes before admission. With a thread for each request it would take the engine's CPUs."""
+    responses = await asyncio.gather(*[client.post(path, json=body) for _ in range(6)])
+    assert responses[0].is_success, responses[0].text
     assert threads
-    assert threading.get_ident() not in threads
+    assert threads <= {"prompt_0", "prompt_1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ANSWER, QUESTION),
+        ("/v1/completions", {"prompt": "a", "max_tokens": 1}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}),
+    ],
+)
+async def test_waiting_for_the_tokenizer_has_a_deadline(
+    unloaded: Replica, client: httpx.AsyncClient, path: str, body: dict[str, Any]
+) -> None:
+    unloaded.load(deadline_seconds=0.2)
+    free = threading.Event()
+    held = [executor.submit(free.wait, 10) for _ in range(2)]
+    assert (await client.post(path, json=body)).status_code == 504
+    free.set()
+    assert all(each.result() for each in held)
 
 
 async def test_a_conversation_is_not_rendered_on_the_event_loop(
@@ -83,14 +105,14 @@ async def test_a_conversation_is_not_rendered_on_the_event_loop(
 
 
 async def test_calibration_does_not_tokenise_on_the_event_loop(
-    unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
+    unloaded: Replica, client: httpx.AsyncClient, threads: set[str]
 ) -> None:
     """This holds in a service and in the process that calibrates."""
     await unloaded.mcq.score_labels(
         Question.model_validate(LONG_QUESTION), form=CHATML.answer_first, rotation=1
     )
     assert threads
-    assert threading.get_ident() not in threads
+    assert threads <= {"prompt_0", "prompt_1"}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from mcq_service.engine.errors import EngineFailed, EngineRefused, TooManyChoices
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.text_engine import Tokens
+from mcq_service.prompts import in_prompt_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -132,7 +133,7 @@ class RemoteTextEngine:
 
     async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
-        return await asyncio.to_thread(self._encode, prompt)
+        return await in_prompt_thread(self._encode, prompt)
 
     def text(self, text: str) -> RemoteText:
         """Return a text that begins with `text`, as the server gets it."""
@@ -153,7 +154,7 @@ class RemoteTextEngine:
 
     async def encode_shared(self, prompts: Sequence[Prompt]) -> RemoteSharedPrompts:
         """See TextEngine. Only the server's response shows that a prompt is too long."""
-        return await asyncio.to_thread(self._encode_shared, prompts)
+        return await in_prompt_thread(self._encode_shared, prompts)
 
     def shared_size(self, size: int, count: int) -> int:
         """See TextEngine."""
