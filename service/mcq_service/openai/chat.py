@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from mcq_service.api.openai.chat_schemas import (
     TopToken,
 )
 from mcq_service.openai.generation import Finished, GenerationRequest
-from mcq_service.openai.responses import json_array, json_with_fields, new_id, token_text, total_usage
+from mcq_service.openai.responses import json_array, json_with_fields, response_head, token_text, total_usage
 from mcq_service.prompts import Turn
 
 if TYPE_CHECKING:
@@ -58,15 +57,13 @@ class ChatCompletions:
                 else:
                     texts[index] += event.piece.text
                     tokens[index] += event.piece.tokens
-        response = ChatCompletion(
-            id=new_id("chatcmpl"), created=int(time.time()), model=self._generation.model, choices=[],
-            usage=total_usage(counts, texts=request.count),
-        )  # fmt: skip
+        head = response_head("chatcmpl", self._generation.model)
+        response = ChatCompletion(**head, choices=[], usage=total_usage(counts, texts=request.count))
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
         """Write the next turn in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_ = new_id("chatcmpl")
+        head = response_head("chatcmpl", self._generation.model)
         counts: dict[int, Tokens] = {}
         begun: set[int] = set()
         requests = await self._generation_requests(request)
@@ -76,13 +73,12 @@ class ChatCompletions:
                     # With the first token, not earlier: a failure before it is a plain error response.
                     begun.add(event.prompt)
                     first = Delta(role="assistant", content="")
-                    yield self._chunk(id_, ChunkChoice(index=event.prompt, delta=first))
+                    yield ChatChunk(**head, choices=[ChunkChoice(index=event.prompt, delta=first)])
                 if isinstance(event, Finished):
                     counts[event.prompt] = event.tokens
-                yield self._chunk(id_, self._choice(event, request))
+                yield ChatChunk(**head, choices=[self._choice(event, request)])
         if request.wants_usage:
-            usage = total_usage(counts, texts=request.count)
-            yield self._chunk(id_, None).model_copy(update={"usage": usage})
+            yield ChatChunk(**head, choices=[], usage=total_usage(counts, texts=request.count))
 
     async def _generation_requests(self, request: ChatRequest) -> list[GenerationRequest]:
         tokens = await self._generation.encode(self._encode, request)
@@ -128,21 +124,12 @@ class ChatCompletions:
             return None
         return ChatLogprobs(content=[_token(each, self._generation.tokenizer) for each in tokens])
 
-    def _chunk(self, id_: str, choice: ChunkChoice | None) -> ChatChunk:
-        choices = [choice] if choice else []
-        return ChatChunk(id=id_, created=int(time.time()), model=self._generation.model, choices=choices)
-
 
 def _token(positioned: PositionedToken, tokenizer: Tokenizer) -> ChatToken:
     token, log_probability, top = positioned.scored
     assert log_probability is not None, "the request asked for it"
-    return ChatToken(
-        **_top(token, log_probability, tokenizer).model_dump(),
-        top_logprobs=[_top(each, value, tokenizer) for each, value in top],
-    )
-
-
-def _top(token: int, log_probability: float, tokenizer: Tokenizer) -> TopToken:
-    return TopToken(
-        token=token_text(token, tokenizer), logprob=log_probability, bytes=list(tokenizer.token_bytes(token))
-    )
+    chosen, *likely = [
+        TopToken(token=token_text(each, tokenizer), logprob=value, bytes=list(tokenizer.token_bytes(each)))
+        for each, value in ((token, log_probability), *top)
+    ]
+    return ChatToken(**chosen.model_dump(), top_logprobs=likely)

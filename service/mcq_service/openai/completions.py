@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from mcq_service.api.openai.completion_schemas import Completion, CompletionChoi
 from mcq_service.api.problems import InvalidField, InvalidQuestion
 from mcq_service.openai import request_limits
 from mcq_service.openai.generation import Finished, GenerationRequest
-from mcq_service.openai.responses import json_array, json_with_fields, new_id, token_text, total_usage
+from mcq_service.openai.responses import json_array, json_with_fields, response_head, token_text, total_usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -57,23 +56,22 @@ class Completions:
                 else:
                     each.text += event.piece.text
                     each.tokens += event.piece.tokens
-        usage = total_usage(counts, texts=request.count)
-        response = self._response(new_id("cmpl"), []).model_copy(update={"usage": usage})
+        head = response_head("cmpl", self._generation.model)
+        response = Completion(**head, choices=[], usage=total_usage(counts, texts=request.count))
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
         """Continue all prompts in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
-        id_ = new_id("cmpl")
+        head = response_head("cmpl", self._generation.model)
         counts: dict[int, Tokens] = {}
         requests = await self._generation_requests(request)
         async with aclosing(self._generation.run("completion", requests)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     counts[event.prompt] = event.tokens
-                yield self._response(id_, [self._chunk(event, request)])
+                yield Completion(**head, choices=[self._chunk(event, request)])
         if request.wants_usage:
-            usage = total_usage(counts, texts=request.count)
-            yield self._response(id_, []).model_copy(update={"usage": usage})
+            yield Completion(**head, choices=[], usage=total_usage(counts, texts=request.count))
 
     async def _generation_requests(self, request: CompletionRequest) -> list[GenerationRequest]:
         limit = DEFAULT_TOKENS if request.max_tokens is None else request.max_tokens
@@ -124,9 +122,6 @@ class Completions:
             top_logprobs=[_top(each, tokenizer) for each in tokens],
             text_offset=[each.offset for each in tokens],
         )
-
-    def _response(self, id_: str, choices: list[CompletionChoice]) -> Completion:
-        return Completion(id=id_, created=int(time.time()), model=self._generation.model, choices=choices)
 
 
 def _top(positioned: PositionedToken, tokenizer: Tokenizer) -> dict[str, float] | None:

@@ -102,25 +102,22 @@ class _RunningPrompt:
         length = 0
         for piece in echo_prompt(tokens, self.tokenizer):
             length += len(piece.text)
-            self._emit(piece)
+            self.emit(Generated(self.index, piece))
         self.detokenizer = Detokenizer(self.tokenizer, stops=self.request.stops, offset=length)
 
     def push(self, token: ScoredToken) -> bool:
         """Emit a token's text; return whether a stop sequence ended the text. See SampleTask."""
-        self._emit(self.detokenizer.push(token))
+        if self.first is None:
+            self.first = time.monotonic()
+        self.emit(Generated(self.index, self.detokenizer.push(token)))
         return self.detokenizer.stopped
 
     def finish(self, *, by_itself: bool, tokens: Tokens) -> None:
         """Emit the rest of the text and its end."""
         rest = self.detokenizer.finish()
         if rest.text:
-            self._emit(rest)
+            self.emit(Generated(self.index, rest))
         self.emit(Finished(self.index, "stop" if by_itself else "length", tokens))
-
-    def _emit(self, piece: TextPiece) -> None:
-        if self.first is None:
-            self.first = time.monotonic()
-        self.emit(Generated(self.index, piece))
 
 
 class Generation:

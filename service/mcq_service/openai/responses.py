@@ -1,9 +1,10 @@
-"""Parts that completions and chats share in their responses: ids, token text, usage, and JSON in pieces."""
+"""Parts of responses that completions and chats share: the head, token text, usage, and JSON in pieces."""
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from mcq_service.api.openai.schemas import CachedTokens, Usage
 
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
     from mcq_service.engine import Tokenizer, Tokens
 
 
-def new_id(kind: str) -> str:
-    """Return the id of a new response of a kind."""
-    return f"{kind}-{uuid.uuid4().hex}"
+class ResponseHead(TypedDict):
+    """The fields that are equal in all chunks of a response."""
+
+    id: str
+    created: int
+    model: str
+
+
+def response_head(kind: str, model: str) -> ResponseHead:
+    """Return the fields of a new response of a kind."""
+    return {"id": f"{kind}-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
 
 def token_text(token: int, tokenizer: Tokenizer) -> str:

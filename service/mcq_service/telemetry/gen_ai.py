@@ -43,10 +43,14 @@ class GenAI:
             "server_request_duration_seconds", "Time from admission to the end.", _REQUEST_SECONDS
         )
         self._first = histogram(
-            "server_time_to_first_token_seconds", "Time from admission to the answer.", _FIRST_TOKEN_SECONDS
+            "server_time_to_first_token_seconds",
+            "Time from admission to the answer or first token.",
+            _FIRST_TOKEN_SECONDS,
         )
         self._token = histogram(
-            "server_time_per_output_token_seconds", "Time between tokens of the reasoning.", _TOKEN_SECONDS
+            "server_time_per_output_token_seconds",
+            "Time between the tokens after that.",
+            _TOKEN_SECONDS,
         )
         self._usage = histogram(
             "client_token_usage", "Tokens of a request, by type.", _TOKENS, "gen_ai_token_type"
@@ -58,12 +62,23 @@ class GenAI:
         # In mode reason the answer comes last.
         first = None if answer.mode == "reason" else timings.answer_ms / 1000
         model = answer.escalation.first_model if answer.escalation else answer.model
-        self.record(TEXT_COMPLETION, model, own, seconds=timings.total_ms / 1000, first=first)
+        # The answer is no token of the usage: all of them come after it.
+        self.record(
+            TEXT_COMPLETION,
+            model,
+            own,
+            seconds=timings.total_ms / 1000,
+            first=first,
+            following=own.completion_tokens,
+        )
 
     def record(
-        self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None
+        self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None, following: int
     ) -> None:
-        """Record one text and its duration; `first` is the time to the first token, if known."""
+        """Record one text and its duration; `first` is the time to its answer or first token, if known.
+
+        `following` is the number of tokens after that.
+        """
         labels = (operation, model)
         self._request.labels(*labels).observe(seconds)
         self._usage.labels(*labels, "input").observe(usage.prompt_tokens)
@@ -71,5 +86,5 @@ class GenAI:
             self._usage.labels(*labels, "output").observe(usage.completion_tokens)
         if first is not None:
             self._first.labels(*labels).observe(first)
-            if usage.completion_tokens:
-                self._token.labels(*labels).observe((seconds - first) / usage.completion_tokens)
+            if following > 0:
+                self._token.labels(*labels).observe((seconds - first) / following)

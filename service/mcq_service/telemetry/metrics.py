@@ -184,7 +184,9 @@ class Metrics:
     ) -> None:
         """Count one text of the OpenAI-compatible surface; `first` is the time to its first token."""
         self._count_tokens(tokens)
-        self._gen_ai.record(operation, model, tokens, seconds=seconds, first=first)
+        self._gen_ai.record(
+            operation, model, tokens, seconds=seconds, first=first, following=tokens.completion_tokens - 1
+        )
         if not of_exam.get():
             self._count(mode=mode, outcome="answered", seconds=seconds)
             self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))

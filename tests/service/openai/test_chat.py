@@ -1,7 +1,9 @@
 """Chat completions of the OpenAI-compatible API."""
 
+import itertools
 import json
 import math
+import time
 from typing import Any
 
 import httpx
@@ -45,6 +47,14 @@ async def test_the_next_turn_is_the_assistants(client: httpx.AsyncClient) -> Non
         {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     ]
     assert completion["usage"]["completion_tokens"] == len(WRITTEN) + 1
+
+
+async def test_all_chunks_of_a_stream_have_the_same_id_and_time(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", itertools.count(1_000_000).__next__)
+    received = await chunks(client, stream_options={"include_usage": True})
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in received}) == 1
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])

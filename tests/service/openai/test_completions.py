@@ -1,8 +1,10 @@
 """Text completions of the OpenAI-compatible API."""
 
 import asyncio
+import itertools
 import json
 import math
+import time
 from typing import Any
 
 import httpx
@@ -70,6 +72,14 @@ async def test_the_models_own_end_is_not_part_of_the_text(client: httpx.AsyncCli
     completion = await complete(client)
     assert (completion["choices"][0]["text"], completion["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
     assert completion["usage"]["completion_tokens"] == len(WRITTEN) + 1
+
+
+async def test_all_chunks_of_a_stream_have_the_same_id_and_time(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", itertools.count(1_000_000).__next__)
+    received = await chunks(client, stream_options={"include_usage": True})
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in received}) == 1
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3])
@@ -391,3 +401,13 @@ async def test_texts_are_counted_under_their_own_modes(client: httpx.AsyncClient
     assert await sample(client, 'mcq_tokens_total{type="completion"}') == 4
     operation = 'gen_ai_operation_name="text_completion",gen_ai_request_model="fake/model"'
     assert await sample(client, f"gen_ai_server_request_duration_seconds_count{{{operation}}}") == 1
+
+
+async def test_an_echo_is_no_first_token(client: httpx.AsyncClient) -> None:
+    """The time to the first token is that of a token that the model wrote."""
+    name = 'seconds_count{gen_ai_operation_name="text_completion",gen_ai_request_model="fake/model"}'
+    await complete(client, echo=True, max_tokens=0)
+    assert await sample(client, f"gen_ai_server_time_to_first_token_{name}") == 0
+    await complete(client, echo=True, max_tokens=1)
+    assert await sample(client, f"gen_ai_server_time_to_first_token_{name}") == 1
+    assert await sample(client, f"gen_ai_server_time_per_output_token_{name}") == 0
