@@ -68,6 +68,11 @@ def test_blank_questions_and_choices_are_refused(blank: str) -> None:
     assert refusal(choices={"A": "x", "B": blank}) == "must not be blank"
 
 
+def test_choices_in_two_spellings_of_unicode_are_duplicates() -> None:
+    """A reader sees the same text."""
+    assert refusal(choices=["M\u00fcnchen", "x", "Mu\u0308nchen"]).startswith("Choices A and C are the same")
+
+
 @pytest.mark.parametrize(
     "choices", [["two", "x", "\ntwo \n"], {"A": "a\r\nb", "B": "x", "C": "a\nb "}, ["y", "x", "y\u00a0"]]
 )

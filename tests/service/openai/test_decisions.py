@@ -239,6 +239,11 @@ def test_a_conversation_is_read_as_text() -> None:
             "choices must be unique: 'a' occurs twice",
         ),
         (
+            {"questions": [{**QUESTIONS[2], "levels": [{"label": "\u00fc"}, {"label": "u\u0308"}]}]},
+            "questions.0",
+            "levels must be unique",
+        ),
+        (
             {"questions": [{**QUESTIONS[1], "choices": [{"value": 1}, {"value": "b"}]}]},
             "questions.0.choices.0.value",
             "valid",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
@@ -182,7 +183,8 @@ def described(name: str, description: str | None) -> str:
 def _refuse_repeated(field: str, values: Sequence[str | bool]) -> None:
     seen: set[tuple[type, str | bool]] = set()
     for value in values:
-        if (key := (type(value), value)) in seen:
+        key = (type(value), unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
+        if key in seen:
             details = {"field": field, "value": repr(value)}
             raise PydanticCustomError("repeated", "{field} must be unique: {value} occurs twice", details)
         seen.add(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
@@ -88,7 +89,8 @@ class Offered(BaseModel):
     def _choices_are_distinct(self) -> Self:
         first: dict[str, str] = {}
         for option in self.options:
-            if (same := first.setdefault("\n".join(option.lines), option.label)) != option.label:
+            text = unicodedata.normalize("NFC", "\n".join(option.lines))
+            if (same := first.setdefault(text, option.label)) != option.label:
                 raise PydanticCustomError(
                     "duplicate_choice",
                     "Choices {first} and {second} are the same: each choice must differ from the others",
