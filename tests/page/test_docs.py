@@ -54,6 +54,16 @@ async def test_an_operation_can_be_tried(reference: Visit) -> None:
     await expect(section.locator("pre").last).to_contain_text('"probabilities"')
 
 
+async def test_an_operation_with_a_parameter_in_its_path_can_be_tried(reference: Visit) -> None:
+    """Its value goes into the path, and curl shows the same request."""
+    section = reference.page.locator("#get-v1-models-model-")
+    await section.get_by_text("Try it").click()
+    await section.get_by_role("textbox", name="model").fill("fake/model")
+    await expect(section.get_by_text("curl '")).to_contain_text(f"{reference.url}/v1/models/fake/model'")
+    await section.get_by_role("button", name="Send").click()
+    await expect(section).to_contain_text("200 OK in")
+
+
 async def test_the_reference_has_links_to_its_sections(reference: Visit) -> None:
     """The browser jumps to the fragment once the reference is rendered."""
     await reference.open("/docs#schema-Problem")

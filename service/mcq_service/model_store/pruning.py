@@ -30,9 +30,12 @@ class Pruner:
 
     def prune_if_free(self) -> None:
         """Prune, unless another process holds the lock (and prunes itself) or the store can't be written."""
-        if self._limit is None or self._size() <= self._limit:
+        if self._limit is None:
             return
         try:
+            # Another process may be deleting what this one measures.
+            if self._size() <= self._limit:
+                return
             with FileLock(self._root / ".lock", mode=0o664, timeout=0):
                 self.prune()
         except (OSError, Timeout) as error:

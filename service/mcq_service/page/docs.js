@@ -63,7 +63,7 @@ function operation(each, document) {
   section.append(make("h3", {}, "Responses"), responseTable(responses, document));
   const success = schemaOf(responses["200"]);
   if (success?.$ref || success?.properties) section.append(make("h3", {}, "Example of a response"), json(example(success, document)));
-  section.append(tryIt({ verb, path, body: body && example(body, document) }));
+  section.append(tryIt({ verb, path, parameters, body: body && example(body, document) }));
   return section;
 }
 

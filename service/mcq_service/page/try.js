@@ -6,18 +6,22 @@ import { announce, fit, make } from "./dom.js";
 import { askForKey, key } from "./keys.js";
 
 /** A disclosure for one operation; `body` is an example, undefined if the operation has no body. */
-export function tryIt({ verb, path, body }) {
+export function tryIt({ verb, path, parameters, body }) {
   const method = verb.toUpperCase();
   const text = body === undefined ? undefined : JSON.stringify(body, null, 2);
   const area = make("textarea", { className: "body", spellcheck: false, value: text ?? "", "aria-label": `Body of ${method} ${path}` });
   const command = make("pre", { tabIndex: 0 });
   const answer = make("div");
-  const request = () => ({ method, path, body: text === undefined ? undefined : area.value });
+  const inputs = parameters
+    .filter((each) => each.in === "path")
+    .map(({ name }) => make("input", { type: "text", name, spellcheck: false, "aria-label": `${name} of ${method} ${path}` }));
+  const request = () => ({ method, path: filled(path, inputs), body: text === undefined ? undefined : area.value });
   const show = () => (command.textContent = curl({ ...request(), withKey: Boolean(key()) }));
   area.addEventListener("input", () => {
     fit(area);
     show();
   });
+  for (const each of inputs) each.addEventListener("input", () => show());
   const send = make("button", { type: "button", className: "primary" }, "Send");
   send.addEventListener("click", () => {
     show();
@@ -33,11 +37,20 @@ export function tryIt({ verb, path, body }) {
     "details",
     { className: "try" },
     make("summary", {}, "Try it"),
+    ...inputs.flatMap((each) => [make("p", { className: "caption" }, each.name), each]),
     ...(text === undefined ? [] : [make("p", { className: "caption" }, "Body"), area]),
     make("p", { className: "caption" }, "The same with curl"),
     command,
     make("div", { className: "try-actions" }, send, copyButton),
     answer,
+  );
+}
+
+/** The path with the values of its parameters; a slash in one stays. */
+function filled(path, inputs) {
+  return inputs.reduce(
+    (whole, { name, value }) => (value ? whole.replace(`{${name}}`, () => encodeURIComponent(value).replaceAll("%2F", "/")) : whole),
+    path,
   );
 }
 

@@ -132,6 +132,18 @@ def test_a_start_that_finds_its_model_prunes_too(folder: Path) -> None:
     assert stored_models(folder) == "b"
 
 
+def test_a_start_goes_on_if_another_process_deletes_what_it_measures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [model] = prepared(folder, "a")
+
+    def vanished(path: Path) -> int:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(files, "disk_usage", vanished)
+    assert Store(folder / "store", limit=1).ensure(ref(folder, "a"), "float32").path == model.path
+
+
 def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
     """The store deletes no more than needed, and no model in use."""
     prepared(folder, "a", "b")

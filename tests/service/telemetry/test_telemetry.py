@@ -172,7 +172,7 @@ async def test_a_trace_contains_the_request_and_its_steps(
 
 async def test_probes_make_no_spans(replica: Replica, client: httpx.AsyncClient) -> None:
     """Kubernetes probes every few seconds."""
-    for path in ("/startupz", "/readyz", "/livez", "/metrics"):
+    for path in ("/startupz", "/readyz", "/livez", "/health", "/metrics"):
         await client.get(path)
     assert not replica.spans.get_finished_spans()
 

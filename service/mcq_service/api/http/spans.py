@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mcq_service.telemetry import Tracing
 
 # Requested every few seconds.
-_UNTRACED = frozenset({"/startupz", "/readyz", "/livez", "/answerz", "/trafficz", "/metrics"})
+_UNTRACED = frozenset({"/startupz", "/readyz", "/livez", "/health", "/answerz", "/trafficz", "/metrics"})
 
 
 class RequestSpans:
