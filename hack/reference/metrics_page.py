@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -68,15 +68,10 @@ LIBRARY = ("process_", "python_")
 SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
-class _NoKeys(NamedTuple):
-    accepted: int = 0
-    faults: int = 0
-
-
 def metrics_page() -> str:
     """Return docs/metrics.md."""
     service = ServiceMetrics()
-    service.watch_keys(_NoKeys())
+    service.watch_keys(accepted=int, invalid=int)
     operator = OperatorMetrics(CollectorRegistry())
     return (
         HEADER

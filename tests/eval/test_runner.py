@@ -20,8 +20,6 @@ from mcq_eval.runner.runner import ExamSpec
 from mcq_eval.verdict import Limits
 from mcq_service.api.mcq.answer_schemas import Usage
 from mcq_service.api.mcq.question_schemas import Question
-from mcq_service.engine import Tokens
-from mcq_service.mcq import LabelScores
 from mcq_service.mcq.probabilities import rotations
 from mcq_service.prompts import CHATML, Form
 
@@ -196,15 +194,14 @@ class Biased:
 
     async def score_labels(
         self, question: Question, *, rotation: int = 0, form: Form = CHATML.answer_first
-    ) -> LabelScores:
+    ) -> list[float]:
         order = rotations(3)[rotation]
         number = int(question.question.split()[-1].strip("?"))
         knows = number % 4 != 0 and (form != CHATML.answer_first or number % 4 == 1)
-        scores = [0.0] * 3
-        for letter, choice in enumerate(order):
-            scores[choice] = 2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
-        labels = ["ABC"[order.index(choice)] for choice in range(3)]
-        return LabelScores(log_probabilities=scores, labels=labels, tokens=Tokens(), seconds=0.0)
+        return [
+            2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
+            for letter, choice in enumerate(order)
+        ]
 
 
 async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path) -> None:

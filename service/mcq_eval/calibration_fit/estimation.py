@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from mcq_service.mcq.calibration import ChoicesCalibration, SecondOrder, second_order
-from mcq_service.mcq.probabilities import mean_by_choice, mean_over_rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, rotations, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,8 @@ def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, f
         temperature=temperature,
         second_order=second,
         rotations_temperature=best_temperature(
-            [mean_over_rotations(each.scores) for each in rotated], [each.answer for each in rotated]
+            [mean_by_choice(each.scores, rotations(len(each.scores))) for each in rotated],
+            [each.answer for each in rotated],
         ),
     )
 

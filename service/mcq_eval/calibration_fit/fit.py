@@ -22,7 +22,7 @@ from mcq_eval.calibration_fit.scored_question import group_by_choices
 from mcq_eval.errors import NothingToFit
 from mcq_eval.metrics.outcomes import Outcome, negative_log_likelihood
 from mcq_service.mcq.calibration import Calibration
-from mcq_service.mcq.probabilities import mean_over_rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, rotations, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +125,8 @@ def _cross_validate(questions: Sequence[ScoredQuestion], plans: Sequence[Plan | 
 def _answer(question: ScoredQuestion, calibration: Calibration, *, rotate: bool) -> Outcome:
     """Answer the question as the service does."""
     if rotate:
-        return _outcome(question, calibration.apply_to_rotations(mean_over_rotations(question.scores)))
+        means = mean_by_choice(question.scores, rotations(len(question.scores)))
+        return _outcome(question, calibration.apply_to_rotations(means))
     first = question.scores[0]
     probabilities = calibration.apply(first, question.labels)
     if calibration.needs_second_order(probabilities):

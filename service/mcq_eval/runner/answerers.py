@@ -16,7 +16,6 @@ from mcq_service.api.decisions.schemas import DecisionRequest
 from mcq_service.api.error_mapping import EXPECTED, as_problem
 from mcq_service.api.mcq.answer_schemas import Result, Results
 from mcq_service.mcq import TypedQuestion
-from mcq_service.mcq.probabilities import rotations
 from mcq_service.runtime import builder
 from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry import Metrics, Tracing
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from mcq_eval.dataset.exam import ExamQuestion
     from mcq_eval.dataset.typed_question import DecisionQuestion
     from mcq_service.api.mcq.question_schemas import Question
-    from mcq_service.mcq import LabelScores
     from mcq_service.model_store import PreparedModel
     from mcq_service.prompts import Form
     from mcq_service.runtime.builder import Backend
@@ -90,8 +88,8 @@ class InProcess:
 class Scorer(Protocol):
     """Gives a model's own scores."""
 
-    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> LabelScores:
-        """Score the choices, rotated by `rotation` places; see MCQService."""
+    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> list[float]:
+        """Score the letters, with the choices rotated by `rotation` places; see MCQService."""
 
 
 @asynccontextmanager
@@ -146,13 +144,11 @@ async def score_all(
     async def score_question(question: ExamQuestion) -> ScoredQuestion:
         rows = []
         async with at_once:
-            orders = rotations(len(question.labels)) if rotate else [range(len(question.labels))]
-            for rotation, order in enumerate(orders):
+            for rotation in range(len(question.labels) if rotate else 1):
                 try:
-                    scores = await scorer.score_labels(question.question, rotation=rotation, form=form)
+                    rows.append(await scorer.score_labels(question.question, rotation=rotation, form=form))
                 except EXPECTED as error:
                     raise AskingFailed(f"Question {question.id} can't be scored: {error}") from error
-                rows.append([scores.log_probabilities[choice] for choice in order])
         advance(1)
         return ScoredQuestion(question.labels, rows, question.answer, question.subject, question.exam)
 

@@ -86,7 +86,7 @@ def build(
     app.include_router(service_router)
     app.include_router(page.router)
     if keys is not None:
-        metrics.watch_keys(keys)
+        metrics.watch_keys(accepted=lambda: keys.accepted, invalid=lambda: keys.faults)
     _add_middleware(app, keys=keys, allowed_origins=allowed_origins)
     openapi.complete(app, keyed=keys is not None)
     return app

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.api.mcq.choices import Option
 from mcq_service.mcq.calibration import second_order
-from mcq_service.mcq.probabilities import mean_over_rotations, rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, rotations, softmax
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def choice_probabilities(
     """
     orders = orders_of(len(labels), debias=debias, calibration=calibration)
     if debias == "rotations":
-        return calibration.apply_to_rotations(mean_over_rotations(await score(orders)))
+        return calibration.apply_to_rotations(mean_by_choice(await score(orders), orders))
     [first] = await score(orders[:1])
     if debias == "none":
         return softmax(first)

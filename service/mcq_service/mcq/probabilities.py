@@ -38,14 +38,6 @@ def mean_by_choice(scores: Sequence[Sequence[float]], orders: Sequence[Sequence[
     return means
 
 
-def mean_over_rotations(scores: Sequence[Sequence[float]]) -> list[float]:
-    """Return each choice's mean log-probability over all rotations; each choice has each letter once.
-
-    `scores[r][letter]` are the log-probabilities, up to a constant, of the choices in the order `rotations(n)[r]`.
-    """
-    return mean_by_choice(scores, rotations(len(scores)))
-
-
 def softmax(scores: Sequence[float]) -> list[float]:
     """Return probabilities in proportion to exp(score); they sum to 1."""
     normaliser = _log_sum_exp(scores)

@@ -7,7 +7,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mcq_service.api.error_mapping import as_problem
 from mcq_service.api.mcq.answer_schemas import Answer, Decision, ReasoningDelta, Result, Results
@@ -25,7 +25,7 @@ from mcq_service.runtime.task_group import emitted
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from mcq_service.engine import TextEngine, Tokens
+    from mcq_service.engine import TextEngine
     from mcq_service.mcq.calibration import Calibration
     from mcq_service.mcq.escalation import Escalation
     from mcq_service.prompts import Form, Forms
@@ -39,18 +39,6 @@ MAX_REQUEST_CHARACTERS = 4 * 1024 * 1024
 
 A request body without rotations has at most this many.
 """
-
-
-class LabelScores(NamedTuple):
-    """A model's scores of one question: the log-probability of each choice, in order, up to one constant.
-
-    `labels` are the letters of the choices in the prompt; `seconds` is the time it took.
-    """
-
-    log_probabilities: list[float]
-    labels: list[str]
-    tokens: Tokens
-    seconds: float
 
 
 def _ignore(_: Event) -> None:
@@ -157,29 +145,21 @@ class MCQService:
             self._metrics.refused(mode=mode, outcome=problem.slug)
             return Result(index=index, problem=problem.problem())
 
-    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> LabelScores:
-        """Score the choices without calibration, to measure the model.
+    async def score_labels(self, question: Question, *, form: Form, rotation: int = 0) -> list[float]:
+        """Return each letter's log-probability without calibration, up to one constant, to measure the model.
 
         The choices are rotated by `rotation` places; `form` is the form of the prompt. Raises
         PromptTooLong, EngineFailed or SchedulerError.
         """
         options = question.options
         order = rotations(len(options))[rotation]
-        started = self._clock()
         prompt = await in_prompt_thread(render, question, form, order=order)
         encoded = await self._texts.encode(prompt, room=0)
         with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()
             with encoded.open(slot.share) as text:
                 slot.watch(text)
-                scores = await text.score_labels([option.label for option in options])
-        by_choice = dict(zip(order, scores, strict=True))
-        return LabelScores(
-            log_probabilities=[by_choice[index] for index in range(len(options))],
-            labels=[options[order.index(index)].label for index in range(len(options))],
-            tokens=text.tokens,
-            seconds=self._clock() - started,
-        )
+                return await text.score_labels([option.label for option in options])
 
     async def _run(
         self, question: Question, emit: Callable[[Event], None], openings: Openings, kept: ExitStack,

@@ -190,7 +190,7 @@ class Session(ABC):
     def finish(self, decision: Decision, reasoning: str | None, label: str, labels: Sequence[str]) -> Answer:
         """Return the answer. `label` and the reasoning are the model's output; `labels` are those it may have."""
         with self.tracing.span("parse"):
-            reasoning = parse(document(label, reasoning), labels).reasoning
+            reasoning = parse(document(label, reasoning), labels)
         return self.answer(decision, reasoning)
 
     def answer(self, decision: Decision, reasoning: str | None) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 from collections import defaultdict
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,18 +35,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second s
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-
-
-class KeyCounter(Protocol):
-    """The counts of API keys; see ApiKeys."""
-
-    @property
-    def accepted(self) -> int:
-        """The number of usable keys."""
-
-    @property
-    def faults(self) -> int:
-        """The number of unusable entries."""
 
 
 class Traffic(NamedTuple):
@@ -117,16 +105,14 @@ class Metrics:
         """Read the queue's depth at each scrape."""
         self._queue_depth.set_function(depth)
 
-    def watch_keys(self, keys: KeyCounter) -> None:
+    def watch_keys(self, *, accepted: Callable[[], int], invalid: Callable[[], int]) -> None:
         """Count the API keys at each scrape. Without a file of keys these metrics do not exist."""
-        accepted = Gauge("mcq_api_keys_accepted", "API keys that let a client in.", registry=self.registry)
-        accepted.set_function(lambda: keys.accepted)
-        invalid = Gauge(
+        gauge = partial(Gauge, registry=self.registry)
+        gauge("mcq_api_keys_accepted", "API keys that let a client in.").set_function(accepted)
+        gauge(
             "mcq_api_keys_invalid",
             "Entries of the API keys' file that can't be used; 1 if the file itself can't be read.",
-            registry=self.registry,
-        )
-        invalid.set_function(lambda: keys.faults)
+        ).set_function(invalid)
 
     def model_loaded(self, model: Identity, *, engine: str) -> None:
         """Set the model that answers and its engine; what another server does not say is empty."""

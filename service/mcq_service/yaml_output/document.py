@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,13 +15,6 @@ MAX_DOCUMENT_CHARACTERS = 16_384
 
 class UnparsableOutput(Exception):
     """A model's output is not a valid answer document."""
-
-
-class Parsed(NamedTuple):
-    """The content of an answer document."""
-
-    label: str
-    reasoning: str | None
 
 
 class _Loader(yaml.SafeLoader):
@@ -55,8 +48,11 @@ def quoted(text: str) -> str:
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
 
 
-def parse(text: str, labels: Collection[str]) -> Parsed:
-    """Parse a document. Raises UnparsableOutput unless it has exactly the expected keys and one of the labels."""
+def parse(text: str, labels: Collection[str]) -> str | None:
+    """Return a document's reasoning.
+
+    Raises UnparsableOutput unless the document has exactly the expected keys and one of the labels.
+    """
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         raise UnparsableOutput(f"The output is longer than {MAX_DOCUMENT_CHARACTERS} characters.")
     try:
@@ -71,4 +67,4 @@ def parse(text: str, labels: Collection[str]) -> Parsed:
         raise UnparsableOutput("The answer is none of the letters offered.")
     if reasoning is not None and not isinstance(reasoning, str):
         raise UnparsableOutput("The reasoning is not text.")
-    return Parsed(label, reasoning)
+    return reasoning

@@ -15,7 +15,7 @@ from mcq_service.api.mcq.choices import Option
 from mcq_service.engine import EngineFailed
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
 from mcq_service.mcq.decision import decide
-from mcq_service.mcq.probabilities import mean_over_rotations, rotations, softmax
+from mcq_service.mcq.probabilities import mean_by_choice, rotations, softmax
 from mcq_service.prompts import CHATML, Prompt, plain_form
 
 Events = list[tuple[str, dict[str, Any]]]
@@ -450,7 +450,7 @@ def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
     scores = [
         [by_choice[choice] + by_letter[letter] for letter, choice in enumerate(order)] for order in orders
     ]
-    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(by_choice))
+    assert softmax(mean_by_choice(scores, orders)) == pytest.approx(softmax(by_choice))
 
 
 def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:

@@ -274,14 +274,13 @@ async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
     for top in TOP_COUNTS:
         try:
             completion = await client.complete({**body, "logprobs": top})
+            break
         except EngineRefused:
             if top == TOP_COUNTS[-1]:
                 raise
-        else:
-            if not completion.top:
-                raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")
-            return RemoteTextEngine(client, model=served[0], top=top)
-    raise AssertionError
+    if not completion.top:
+        raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")
+    return RemoteTextEngine(client, model=served[0], top=top)
 
 
 def _estimate_tokens(size: int) -> int:

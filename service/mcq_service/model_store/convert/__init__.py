@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcq_service.model_store import int8_layout
+from mcq_service.model_store.catalogue import GGUFWeights
 from mcq_service.model_store.convert import int8_file, safetensors_file
 from mcq_service.model_store.convert.gguf_file import GGUFModel
 from mcq_service.model_store.convert.tensors import Json, Tensor
@@ -26,7 +27,11 @@ def convert(
     Weights are converted piece by piece, so the conversion needs far less memory than the model.
     """
     report(0.0, "reading the weights' layout")
-    tensors, config = _from_gguf(fetched, into) if fetched.gguf else _from_safetensors(fetched, into)
+    tensors, config = (
+        _from_gguf(fetched.weights[0], fetched.gguf, into)
+        if fetched.gguf
+        else _from_safetensors(fetched, into)
+    )
     config.pop("torch_dtype", None)
     config["dtype"] = "float32" if precision == "int8" else precision
     (into / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -44,10 +49,8 @@ def convert(
         safetensors_file.write(into / WEIGHTS, tensors, precision, advance)
 
 
-def _from_gguf(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
-    if fetched.gguf is None:
-        raise ConversionFailed("The weights are not a packaged GGUF file.")
-    model = GGUFModel(fetched.weights[0], fetched.gguf)
+def _from_gguf(weights: Path, gguf: GGUFWeights, into: Path) -> tuple[list[Tensor], Json]:
+    model = GGUFModel(weights, gguf)
     for name, text in model.companions().items():
         (into / name).write_text(text)
     return model.tensors(), model.config()
