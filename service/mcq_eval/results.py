@@ -137,8 +137,8 @@ class ResultStore:
     ) -> None:
         """Replace a sitting's values; remove all other sittings except `others`, which are oldest last.
 
-        It is one write, because the API refuses a ConfigMap that is too large even for a moment. If there is no room,
-        it drops the oldest of the others, then the page and the tables, which the JSON can replace.
+        Old values are removed in the same write, because the API refuses a ConfigMap that is too large. If there is
+        no room, it drops the oldest of the others, then the page and the tables, which the JSON can replace.
         """
         kept = list(others)
         while _size(mine) + _size(_values_of(stored, kept)) > MAX_BYTES and kept:

@@ -55,7 +55,10 @@ class JSONGrammar:
 
 
 class JSONGrammars:
-    """Compiles schemas for one tokenizer. Threads may share it: at worst two of them compile the same."""
+    """Compiles schemas for one tokenizer.
+
+    Threads may share it. Two may compile the same schema, which only costs time.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Prepare nothing yet; see `prepare`."""

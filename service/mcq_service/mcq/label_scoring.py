@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class SharedQuestion(NamedTuple):
-    """A question among prompts that share a stem: prompt `first` + n has its choices in the order `orders[n]`."""
+    """One question of several that share a stem.
+
+    Its prompts start at index `first`, one for each order in `orders`.
+    """
 
     labels: list[str]
     debias: Debias

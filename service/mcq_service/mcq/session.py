@@ -61,7 +61,8 @@ def debias_in(mode: Mode, debias: Debias) -> Debias:
 class Session(ABC):
     """One question, and the state of its answer. `admitted` is the time when it began, by `clock`, in seconds.
 
-    `openings` are those of its request; `kept` holds those of `prompts` until it is closed, after the answer.
+    `openings` are shared by the whole request. `kept` keeps the openings of `prompts`; the caller closes it after the
+    answer.
     """
 
     id: str

@@ -5,8 +5,8 @@ connections it refuses every request on all of them. Here a new connection repla
 
 One peer may have half of the connections. An Ingress controller or a mesh's sidecar is one peer for all clients behind
 it. Half is enough for it: that is at least twice the queue's size, so a request on one more connection would be
-refused anyway. Beyond its half, each new connection of the peer replaces its longest idle one, which the keep-alive
-limit would close next.
+refused anyway. A peer with half of all connections gets a new one only in place of the one that has been idle longest,
+which the keep-alive limit would close next.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class LocalText:
 
     @property
     def started_at(self) -> float | None:
-        """See Text. Reading its parent is a text's own computation, unless another text reads it."""
+        """See Text. If this text has its parent read, it starts when that reading starts."""
         return self._parent.started_at if self._parent and self._reads_parent else self._started_at
 
     @started_at.setter

@@ -36,8 +36,8 @@ def score_token(row: NDArray[np.float32], token: int, *, top: int) -> ScoredToke
 def top_tokens(row: NDArray[np.float32], count: int) -> list[int]:
     """Return the `count` tokens with the largest logits, largest first; the lower id wins a tie, as in argmax.
 
-    They are in the `count` blocks with the largest maxima. So the vocabulary is read once, and only a small part is
-    sorted.
+    The `count` largest logits lie in the `count` blocks with the largest maxima. So the vocabulary is read once, and
+    only a small part is sorted.
     """
     if count == 0:
         return []
