@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from hack.ask import QUESTION, ask
+from hack.ask import QUESTION, ask, is_local
 from hack.installation import OPERATOR
 from hack.kubectl import Kubectl, KubectlError
 from hack.monitoring import NAMESPACE as STACK
@@ -188,20 +188,33 @@ class Verification:
         return labels["alertname"].startswith("MCQOperator") or subject in delivered
 
     def _ask(self, solver: Solver) -> dict[str, Any]:
-        url = self.ingress_url or self._get(solver.namespace, solver.resource)["status"].get("url")
-        if not url:
-            raise VerificationError("the solver has no URL: enable its Ingress, or set INGRESS_URL")
+        url = self.ingress_url or self._get(solver.namespace, solver.resource)["status"]["url"]
 
         def ask_once() -> dict[str, Any]:
+            address = None if self.ingress_url else self._ingress_address(solver, url)
             try:
-                return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key)
+                return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key, address=address)
             except urllib.error.HTTPError as error:
                 detail = error.read().decode(errors="replace")[:500]
                 raise VerificationError(f"{url} answered {error.code}: {detail}") from error
             except OSError as error:
-                raise VerificationError(f"{url} did not answer: {error}") from error
+                at = f" at {address}" if address else ""
+                raise VerificationError(f"{url} did not answer{at}: {error}") from error
 
         return self._eventually(ask_once)
+
+    def _ingress_address(self, solver: Solver, url: str) -> str | None:
+        """Return the address in the status of a `*.localhost` Ingress; None for other hosts, or if it has none.
+
+        The sample has such a host. On another cluster than the local one, it is not on this machine.
+        """
+        if not is_local(url):
+            return None
+        get = ("get", f"ingress/{solver.name}", "--ignore-not-found", "--output", "json")
+        ingress = json.loads(self.kubectl("--namespace", solver.namespace, *get) or "{}")
+        addresses = ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+        address = addresses[0].get("ip") or addresses[0].get("hostname")
+        return f"[{address}]" if address and ":" in address else address
 
     def _eventually(self, check: Callable[[], T]) -> T:
         deadline = time.monotonic() + self.patience

@@ -18,15 +18,23 @@ PATH = "/api/v1/mcq/answer"
 
 
 def ask(
-    url: str, question: dict[str, Any], *, key: str | None = None, timeout: float = 120
+    url: str,
+    question: dict[str, Any],
+    *,
+    key: str | None = None,
+    address: str | None = None,
+    timeout: float = 120,
 ) -> dict[str, Any]:
-    """Send the question to the service at `url`. `*.localhost` is this machine, as in browsers and curl.
+    """Send the question to the service at `url`.
 
-    Raises urllib.error.HTTPError for a problem response and urllib.error.URLError if no server answers.
+    `address` is the server to connect to instead of the URL's host. Without it, `*.localhost` is this machine, as in
+    browsers and curl. Raises urllib.error.HTTPError for a problem response and urllib.error.URLError if no server
+    answers.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
-    address = _loopback(parts.port or 80) if host.endswith(".localhost") else host
+    if not address:
+        address = _loopback(parts.port or 80) if is_local(url) else host
     request = urllib.request.Request(
         f"{parts.scheme}://{address}{port}{parts.path.rstrip('/')}{PATH}",
         data=json.dumps(question).encode(),
@@ -39,6 +47,11 @@ def ask(
     with urllib.request.urlopen(request, timeout=timeout) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
+
+
+def is_local(url: str) -> bool:
+    """Return whether the URL's host is `*.localhost`, which no DNS server resolves."""
+    return (urlsplit(url).hostname or "").endswith(".localhost")
 
 
 def _loopback(port: int) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,6 +16,8 @@ from hack.kubectl import KubectlError
 from hack.toolchain.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hack.kubectl import Kubectl
 
 OPERATOR = "r.example.com/mcq-operator@sha256:" + "a" * 64
@@ -42,10 +47,11 @@ class Cluster:
 
     def __call__(self, *arguments: str, **_: Any) -> str:
         if "pods" not in arguments:
-            return json.dumps(self.objects[arguments[arguments.index("get") + 1]])
+            found = self.objects.get(arguments[arguments.index("get") + 1])
+            return json.dumps(found) if found else ""
         wanted = dict(pair.split("=") for pair in arguments[arguments.index("--selector") + 1].split(","))
-        found = [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]
-        return json.dumps({"items": found})
+        pods = [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]
+        return json.dumps({"items": pods})
 
 
 def pod(image: str, *, name: str = "mcq-solver", phase: str = "Running", **sidecars: str) -> dict[str, Any]:
@@ -58,6 +64,43 @@ def pod(image: str, *, name: str = "mcq-solver", phase: str = "Running", **sidec
         "spec": {"containers": containers},
         "status": {"phase": phase},
     }
+
+
+class Replica(HTTPServer):
+    """A server that answers every question, and keeps the requests' headers."""
+
+    def __init__(self, address: str) -> None:
+        self.requests: list[dict[str, str]] = []
+        super().__init__((address, 0), Answering)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Gives one answer to all questions."""
+
+    server: Replica
+
+    def do_POST(self) -> None:
+        self.server.requests.append(dict(self.headers.items()))
+        answer = {"answer": {"label": "B", "text": "Service"}, "probabilities": [{"probability": 0.9}]}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def replica(address: str = "127.0.0.1") -> Iterator[Replica]:
+    """Yield a server that answers during the block."""
+    with Replica(address) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def verification(cluster: Cluster) -> Verification:
@@ -133,3 +176,20 @@ def test_a_check_that_gets_no_answer_does_not_end_the_others(monkeypatch: pytest
     check = verification(Cluster(pods=[]))
     with pytest.raises(VerificationError, match=r"(?s)operator: No answer.*there are no pods"):
         check.run(Progress(quiet=True), monitoring=False)
+
+
+def test_a_local_host_is_asked_at_the_address_of_its_ingress() -> None:
+    """The sample's host is mcq.localhost: on another cluster than kind, not this machine."""
+    cluster = Cluster(pods=[])
+    with replica("127.0.0.2") as server:
+        host = f"mcq.localhost:{server.server_port}"
+        cluster.objects[SOLVER.resource]["status"] = {"url": f"http://{host}"}
+        check = verification(cluster)
+        with pytest.raises(VerificationError, match=f"http://{host} did not answer:"):
+            check.answer(SOLVER)
+
+        address = {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.2"}]}}}
+        cluster.objects[f"ingress/{SOLVER.name}"] = address
+
+        assert check.answer(SOLVER) == "B (Service), 90.0%"
+        assert [request["Host"] for request in server.requests] == [host]

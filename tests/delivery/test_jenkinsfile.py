@@ -21,7 +21,7 @@ REGISTRY = "registry.example.com/mcq"
 MAKE = """\
 #!/bin/sh
 kubeconfig=${KUBECONFIG:+$(cat "$KUBECONFIG")}
-echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER cluster=$kubeconfig" >> "$CALLS"
+echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER at=$INGRESS_URL cluster=$kubeconfig" >> "$CALLS"
 case " $FAIL " in *" $1 "*) exit 2 ;; esac
 mkdir -p dist build/reports/coverage
 echo '<testsuite tests="1" failures="0" errors="0" skipped="0"/>' > build/reports/a.xml
@@ -76,14 +76,16 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path)
 
 
-def test_a_build_by_webhook_delivers_to_dev_and_the_registry_of_jenkins(pipeline: Pipeline) -> None:
-    build = pipeline.build(environment={"DELIVERY_REGISTRY": REGISTRY})
+def test_a_build_by_webhook_delivers_to_dev_with_the_variables_of_jenkins(pipeline: Pipeline) -> None:
+    url = "https://mcq.example.com"
+    build = pipeline.build(environment={"DELIVERY_REGISTRY": REGISTRY, "DELIVERY_INGRESS_URL": url})
 
     calls = list(pipeline.calls)
     assert (calls[0], set(calls[1:4])) == ("parameters", BUILDS)
     assert calls[4:] == ["test", *SCANS, "push", "sign", "install", "monitoring", "verify"]
     assert all(f"REGISTRY={REGISTRY} ENVIRONMENT=dev SOLVER= " in rest for rest in pipeline.calls.values())
     assert pipeline.calls["install"].endswith("cluster=dev")
+    assert f"at={url} " in pipeline.calls["verify"]
     assert build.stages["Approve"] == "SKIPPED"
 
 
@@ -93,9 +95,10 @@ def test_invalid_parameters_fail_before_anything_is_built(pipeline: Pipeline) ->
 
 
 def test_production_is_installed_after_an_approval(pipeline: Pipeline) -> None:
-    build = pipeline.build(parameters=PRODUCTION, approver="Ada")
+    of_dev = {"DELIVERY_INGRESS_URL": "https://dev.example.com"}
+    build = pipeline.build(parameters=PRODUCTION, approver="Ada", environment=of_dev)
     assert "Approved by Ada" in build.log
-    assert pipeline.calls["install"].endswith("cluster=production")
+    assert pipeline.calls["verify"].endswith("at= cluster=production")
 
 
 def test_production_without_an_approval_stays_as_it_is(pipeline: Pipeline) -> None:
