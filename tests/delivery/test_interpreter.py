@@ -136,12 +136,13 @@ pipeline {
     parameters { text(name: 'A', description: 'a') }
     options {
         retry(2)
-        timeout(time: 1, unit: 'HOURS', activity: true)
+        timeout(time: 1, unit: 'HOURS')
         buildDiscarder(buildRotator(keep: 1))
     }
     environment { sh 'env' }
     stages {
         stage('One') {
+            options { timeout(time: 1, unit: 'HOURS', activity: true) }
             input { message 'go?' }
             steps {
                 echo 'hello'
@@ -159,6 +160,10 @@ pipeline {
             parallel { stage('Two') { parallel { stage('Three') { steps { sh 'true' } } } } }
         }
         stage('Four') { steps { } }
+        stage('Six') {
+            options { timeout(time: 1, unit: 'HOURS') }
+            stages { stage('Seven') { steps { sh 'true' } } }
+        }
         stage('Five') { }
         parallel { }
     }
@@ -179,29 +184,31 @@ pipeline {
         'line 4: unknown trigger "cron"',
         'line 5: unknown parameter "text"',
         'line 7: unknown option "retry"',
-        "line 8: timeout has no argument activity",
+        'line 8: unknown option "timeout"',
         "line 9: only these can be here: logRotator",
         "line 11: environment has only NAME = value",
-        'line 32: unknown section of stages "parallel"',
-        'line 14: unknown section of stage "input"',
-        'line 16: unknown step "echo"',
-        f"line 18: only a step can be here: {STEPS}",
+        'line 37: unknown section of stages "parallel"',
+        'line 15: unknown section of stage "input"',
+        "line 14: timeout has no argument activity",
+        'line 17: unknown step "echo"',
         f"line 19: only a step can be here: {STEPS}",
-        "line 17: sh has no argument returnStatus",
-        "line 20: junit lacks testResults",
-        "line 21: only these can be here: file, string, usernamePassword",
-        "line 22: withCredentials takes a block",
-        "line 22: file lacks variable",
-        "line 22: withCredentials takes a block",
-        "line 22: withCredentials has no step",
-        'line 25: another stage is named "One" as well',
-        "line 25: a stage has one of steps, stages, parallel",
-        'line 26: unknown condition "buildingTag"',
-        "line 26: when takes one condition",
-        "line 28: parallel can't be inside parallel",
-        "line 30: steps has no step",
-        "line 31: a stage has one of steps, stages, parallel",
-        'line 34: unknown section of post "changed"',
+        f"line 20: only a step can be here: {STEPS}",
+        "line 18: sh has no argument returnStatus",
+        "line 21: junit lacks testResults",
+        "line 22: only these can be here: file, string, usernamePassword",
+        "line 23: withCredentials takes a block",
+        "line 23: file lacks variable",
+        "line 23: withCredentials takes a block",
+        "line 23: withCredentials has no step",
+        'line 26: another stage is named "One" as well',
+        "line 26: a stage has one of steps, stages, parallel",
+        'line 27: unknown condition "buildingTag"',
+        "line 27: when takes one condition",
+        "line 29: parallel can't be inside parallel",
+        "line 31: steps has no step",
+        "line 32: a time limit around stages ends their post actions, too: give it to the stages inside",
+        "line 36: a stage has one of steps, stages, parallel",
+        'line 39: unknown section of post "changed"',
     ]
 
 
@@ -382,15 +389,15 @@ def test_the_agent_and_the_environment_may_depend_on_the_build(tmp_path: Path) -
     assert build.stages == {"Tell": "SUCCESS"}
 
 
-def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path) -> None:
+def test_a_timeout_ends_all_processes_of_its_stage_and_cleans_up(tmp_path: Path) -> None:
     # The shell's child process must end as well.
+    limit = "options { timeout(time: 3, unit: 'SECONDS') }"
     stages = stage(
         "Long",
         "sh 'sh -c \"echo $$ > pid; sleep 600\" & wait'",
-        more="post { unsuccessful { sh 'echo undone' } }",
+        more=f"{limit}\npost {{ unsuccessful {{ sh 'echo undone' }} }}",
     )
-    files = {"Jenkinsfile": jenkinsfile(stages, options="timeout(time: 3, unit: 'SECONDS')")}
-    pipeline = job(tmp_path, files)
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)})
 
     build = run_build(pipeline, result="ABORTED")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
     from delivery.pipeline.job import Build
 
+JENKINSFILE = ROOT / "Jenkinsfile"
 REGISTRY = "registry.example.com/mcq"
-# Targets in $FAIL fail. Others write the files that Jenkins publishes.
+# Targets in $FAIL fail, and $HANG does not end. Others write the files that Jenkins publishes.
 MAKE = """\
 #!/bin/sh
 kubeconfig=${KUBECONFIG:+$(cat "$KUBECONFIG")}
 echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER at=$INGRESS_URL cluster=$kubeconfig" >> "$CALLS"
 case " $FAIL " in *" $1 "*) exit 2 ;; esac
+[ "$1" != "$HANG" ] || sleep 600
 mkdir -p dist build/reports/coverage
 echo '<testsuite tests="1" failures="0" errors="0" skipped="0"/>' > build/reports/a.xml
 echo '<coverage line-rate="0.9"/>' > build/reports/coverage/coverage.xml
@@ -39,8 +42,10 @@ class Pipeline:
 
     folder: Path
 
-    def build(self, result: str = "SUCCESS", *, fail: str = "", **settings: Any) -> Build:
-        """Run a build; the make targets in `fail` fail."""
+    def build(
+        self, result: str = "SUCCESS", *, fail: str = "", text: str | None = None, **settings: Any
+    ) -> Build:
+        """Run a build of the Jenkinsfile, or of another `text`; the make targets in `fail` fail."""
         programs = self.folder / "bin"
         programs.mkdir()
         (programs / "make").write_text(MAKE)
@@ -58,7 +63,7 @@ class Pipeline:
             "mcq-kubeconfig-dev": {"kind": "file", "content": "dev"},
             "mcq-kubeconfig-production": {"kind": "file", "content": "production"},
         }
-        files = {"Jenkinsfile": (ROOT / "Jenkinsfile").read_text()}
+        files = {"Jenkinsfile": text or JENKINSFILE.read_text()}
         pipeline = job(
             self.folder, files, environment=environment, **{"credentials": credentials, **settings}
         )
@@ -119,6 +124,20 @@ def test_a_release_that_fails_is_rolled_back_even_without_diagnostics(pipeline: 
     assert list(pipeline.calls)[-2:] == ["diagnostics", "rollback"]
     assert pipeline.calls["rollback"].endswith("cluster=dev")
     assert build.reason == "script returned exit code 2"
+
+
+@pytest.mark.parametrize(
+    ("stage", "target"), [("Deploy", "install"), ("Monitor", "monitoring"), ("Verify", "verify")]
+)
+def test_a_release_that_takes_too_long_is_rolled_back(pipeline: Pipeline, stage: str, target: str) -> None:
+    limit = rf"(stage\('{stage}'\) {{\s+options {{ timeout)\(.*\)"
+    text, limited = re.subn(limit, r"\1(time: 2, unit: 'SECONDS')", JENKINSFILE.read_text())
+    assert limited == 1
+    build = pipeline.build(
+        "ABORTED", text=text, parameters={"REGISTRY": REGISTRY}, environment={"HANG": target}
+    )
+    assert list(pipeline.calls)[-3:] == [target, "diagnostics", "rollback"]
+    assert (build.stages[stage], build.reason) == ("ABORTED", "Timeout has been exceeded")
 
 
 def test_a_failed_scan_stops_the_build_before_the_push_and_keeps_the_sboms(pipeline: Pipeline) -> None:

@@ -46,7 +46,7 @@ class Build {
         log.say("Started by $job.startedBy")
         try {
             declare(jenkinsfile())
-            exclusively { withTimeLimit { onAgent() } }
+            exclusively { onAgent() }
         } catch (BuildFailure | GroovyRuntimeException failure) {
             worsen(Result.FAILURE, failure.message)
         }
@@ -161,8 +161,7 @@ class Build {
         }
     }
 
-    private void withTimeLimit(Closure<Void> body) {
-        Map<String, Object> limit = model.options.timeout
+    private Result withTimeLimit(Map<String, Object> limit, Closure<Result> body) {
         Timer timer = new Timer(true)
         if (limit) {
             TimeUnit unit = TimeUnit.valueOf(limit.unit)
@@ -203,9 +202,9 @@ class Build {
         synchronized (record) {
             record.stages << stageRecord
         }
-        Result own = skipped(stage) ? null : content(stage)
-        if (own != null) {
-            own = [own, post(stage.post, own, 'Post stage')].max()
+        Result own = skipped(stage) ? null : withTimeLimit(stage.timeout) {
+            Result inner = content(stage)
+            [inner, post(stage.post, inner, 'Post stage')].max()
         }
         stageRecord.result = own?.name() ?: 'SKIPPED'
         stageRecord.seconds = Math.round((System.nanoTime() - started) / 1e8) / 10

@@ -64,10 +64,6 @@ class Declarations {
             this.model = model
         }
 
-        void timeout(Map<String, Object> limit) {
-            model.options.timeout = limit
-        }
-
         void disableConcurrentBuilds() {
             model.options.disableConcurrentBuilds = [:]
         }
@@ -94,6 +90,10 @@ class Declarations {
 
         StageSections(String name) {
             stage = new Stage(name: name)
+        }
+
+        void options(Closure<Void> body) {
+            within(body, new Calls(timeout: { Map<String, Object> limit -> stage.timeout = limit }))
         }
 
         void when(Closure<Boolean> body) {

@@ -48,7 +48,6 @@ class Grammar {
             names: ['bindings'], required: ['bindings'], block: true, nested: [bindings: CREDENTIALS]),
     ]
     static final Map<String, Signature> OPTIONS = [
-        timeout: takes(['time', 'unit'], ['time', 'unit']),
         disableConcurrentBuilds: takes([], []),
         skipDefaultCheckout: takes([], []),
         timestamps: takes([], []),
@@ -56,6 +55,7 @@ class Grammar {
             strategy: [logRotator: takes(['numToKeepStr'], ['numToKeepStr'])],
         ]),
     ]
+    static final Map<String, Signature> STAGE_OPTIONS = [timeout: takes(['time', 'unit'], ['time', 'unit'])]
     static final Map<String, Signature> PARAMETERS = [
         string: takes(['name', 'defaultValue', 'description'], ['name', 'description']),
         choice: takes(['name', 'choices', 'description'], ['name', 'choices', 'description']),
@@ -136,12 +136,16 @@ class Grammar {
         if (!names.add(arguments[0].value as String)) {
             fail(stage, "another stage is named \"${arguments[0].value}\" as well")
         }
-        List<MethodCallExpression> sections = sections(stage, 'stage', ['when', 'post'] + CONTENT, [])
+        List<MethodCallExpression> sections = sections(stage, 'stage', ['options', 'when', 'post'] + CONTENT, [])
         if (sections.count { call -> call.methodAsString in CONTENT } != 1) {
             fail(stage, "a stage has one of ${CONTENT.join(', ')}")
         }
+        if (sections*.methodAsString.containsAll(['options', 'stages'])) {
+            fail(stage, 'a time limit around stages ends their post actions, too: give it to the stages inside')
+        }
         sections.each { call ->
             switch (call.methodAsString) {
+                case 'options': known(call, 'option of a stage', STAGE_OPTIONS); break
                 case 'when': conditions(call, true); break
                 case 'post': post(call); break
                 case 'steps': steps(call); break

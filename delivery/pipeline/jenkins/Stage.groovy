@@ -2,6 +2,8 @@
 class Stage {
 
     String name
+    /** The time limit: `time` and `unit`. */
+    Map<String, Object> timeout
     Closure<Boolean> when
     Closure<Void> steps
     List<Stage> stages = []
