@@ -6,10 +6,11 @@ import json
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from hack.ask import QUESTION, ask, is_local
 from hack.installation import OPERATOR
@@ -17,7 +18,7 @@ from hack.kubectl import Kubectl, KubectlError
 from hack.monitoring import NAMESPACE as STACK
 
 from delivery.errors import VerificationError
-from mcq_operator.api import MCQSolver, names
+from mcq_operator.api import MCQSolver, SolverKey, names
 from mcq_operator.api.rbac import NAMESPACE
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ ALERTMANAGER = ("alertmanager-operated", "web")
 JAEGER = ("jaeger", "query")
 # Spans of every answered question, in any mode.
 SPANS = {"admit", "prefill"}
+PAUSE = 2.0
+"""Seconds between two tries."""
 # Kubernetes keeps evicted and completed pods for a while.
 ENDED = ("Succeeded", "Failed")
 
@@ -66,7 +69,7 @@ class Verification:
         for solver in self.solvers:
             yield f"{solver.resource} is Ready", partial(self.ready, solver)
             yield f"{solver.resource} runs the image", partial(self.pods, solver)
-            yield f"{solver.resource} answers through its Ingress", partial(self.answer, solver)
+            yield f"{solver.resource} answers", partial(self.answer, solver)
             if monitoring:
                 yield f"{solver.resource} is scraped", partial(self.targets, solver)
                 yield f"{solver.resource} is traced", partial(self.trace, solver)
@@ -111,7 +114,7 @@ class Verification:
             for pod in pods
             if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") not in ENDED
         ]
-        # Not the status's imageID: for an image in an index it may be the digest of either.
+        # Don't compare imageID: for an index it may be the index's digest or the platform image's.
         others = [
             f"{pod['metadata']['name']} runs {container['image']}"
             for pod in running
@@ -124,17 +127,21 @@ class Verification:
 
     def answer(self, solver: Solver) -> str:
         """Check that the solver answers a question."""
-        answer = self._ask(solver)
+        answer = self._eventually(partial(self._ask, solver))
         best = max(row["probability"] for row in answer["probabilities"])
         if answer["answer"] is None:
             return f"it abstains, at {best:.1%}"
         return f"{answer['answer']['label']} ({answer['answer']['text']}), {best:.1%}"
 
     def targets(self, solver: Solver) -> str:
-        """Check that Prometheus scrapes each replica of the solver and of the operator."""
-        replicas = self._get(solver.namespace, solver.resource)["status"]["readyReplicas"]
+        """Check that Prometheus scrapes each replica of the operator, and of the solver unless its spec forbids it."""
+        live = self._get(solver.namespace, solver.resource)
+        scraped = MCQSolver.model_validate(live).spec.monitoring.service_monitor.enabled
         operators = self._get(NAMESPACE, OPERATOR)["spec"]["replicas"]
-        expected = {(solver.namespace, solver.name): replicas, (NAMESPACE, "mcq-operator"): operators}
+        expected = {
+            **({(solver.namespace, solver.name): live["status"]["readyReplicas"]} if scraped else {}),
+            (NAMESPACE, "mcq-operator"): operators,
+        }
 
         def count_targets() -> str:
             targets = self._page(PROMETHEUS, "api/v1/targets", state="active")["data"]["activeTargets"]
@@ -155,8 +162,14 @@ class Verification:
         return self._eventually(count_targets)
 
     def trace(self, solver: Solver) -> str:
-        """Check that Jaeger has a question's trace, with the model's spans."""
-        identity = self._ask(solver)["trace_id"]
+        """Check that Jaeger has a question's trace, with the model's spans, if the solver sends traces to it."""
+        tracing = MCQSolver.model_validate(self._get(solver.namespace, solver.resource)).spec.tracing
+        host = urlsplit(tracing.endpoint or "").hostname or ""
+        if not (tracing.enabled and tracing.sampling_ratio) or host.split(".")[:2] != [JAEGER[0], STACK]:
+            return "not checked: spec.tracing sends no traces to this Jaeger"
+        identity = self._traced_question(solver)
+        if not identity:
+            return f"not checked: tracing.samplingRatio, {tracing.sampling_ratio:g}, left all questions out"
 
         def find_spans() -> str:
             traces = self._page(JAEGER, f"api/traces/{identity}")["data"]
@@ -187,11 +200,17 @@ class Verification:
         delivered = {(solver.namespace, solver.name) for solver in self.solvers}
         return labels["alertname"].startswith("MCQOperator") or subject in delivered
 
-    def _ask(self, solver: Solver) -> dict[str, Any]:
-        url = self.ingress_url or self._get(solver.namespace, solver.resource)["status"]["url"]
+    def _traced_question(self, solver: Solver) -> str | None:
+        """Ask until a question is sampled, and return its trace's id; None if none was."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            identity: str | None = self._eventually(partial(self._ask, solver))["trace_id"]
+            if identity or time.monotonic() > deadline:
+                return identity
+            time.sleep(PAUSE)
 
-        def ask_once() -> dict[str, Any]:
-            address = None if self.ingress_url else self._ingress_address(solver, url)
+    def _ask(self, solver: Solver) -> dict[str, Any]:
+        with self._way_in(solver) as (url, address):
             try:
                 return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key, address=address)
             except urllib.error.HTTPError as error:
@@ -201,7 +220,19 @@ class Verification:
                 at = f" at {address}" if address else ""
                 raise VerificationError(f"{url} did not answer{at}: {error}") from error
 
-        return self._eventually(ask_once)
+    @contextmanager
+    def _way_in(self, solver: Solver) -> Iterator[tuple[str, str | None]]:
+        """Yield the URL to ask at, and the address to connect to if it is not the URL's host.
+
+        A solver without Ingress and HTTPRoute is asked through a forwarded port.
+        """
+        status = self._get(solver.namespace, solver.resource).get("status", {})
+        url = self.ingress_url or status.get("url")
+        if not url or url == names.service_url(SolverKey(solver.namespace, solver.name)):
+            with self.kubectl.forward(solver.namespace, solver.name, "http") as forwarded:
+                yield forwarded, None
+        else:
+            yield url, None if self.ingress_url else self._ingress_address(solver, url)
 
     def _ingress_address(self, solver: Solver, url: str) -> str | None:
         """Return the address in the status of a `*.localhost` Ingress; None for other hosts, or if it has none.
@@ -224,7 +255,7 @@ class Verification:
             except (VerificationError, KubectlError):
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(2)
+                time.sleep(PAUSE)
 
     def _page(self, service: tuple[str, str], path: str, **query: str) -> Any:
         """Return a JSON page of a service of the monitoring stack."""

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from delivery import deployment_checks
 from delivery.deployment_checks import Verification
 from delivery.errors import VerificationError
 from hack.installation import Images, Solver
@@ -24,6 +25,8 @@ OPERATOR = "r.example.com/mcq-operator@sha256:" + "a" * 64
 SERVICE = "r.example.com/mcq-service@sha256:" + "b" * 64
 OTHER = "r.example.com/mcq-service@sha256:" + "c" * 64
 SOLVER = Solver("team", "demo")
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+JAEGER = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
 
 
 class Cluster:
@@ -44,6 +47,13 @@ class Cluster:
             },
         }  # fmt: skip
         self.pods = pods
+        self.forwarded: dict[tuple[str, str], str] = {}
+        """The addresses behind Services."""
+
+    @contextmanager
+    def forward(self, namespace: str, service: str, _: str) -> Iterator[str]:
+        """Yield the address behind a Service, as kubectl's port-forward does."""
+        yield self.forwarded[namespace, service]
 
     def __call__(self, *arguments: str, **_: Any) -> str:
         if "pods" not in arguments:
@@ -67,10 +77,12 @@ def pod(image: str, *, name: str = "mcq-solver", phase: str = "Running", **sidec
 
 
 class Replica(HTTPServer):
-    """A server that answers every question, and keeps the requests' headers."""
+    """A server that answers every question, the last ones with a trace, and keeps the requests' headers."""
 
     def __init__(self, address: str) -> None:
         self.requests: list[dict[str, str]] = []
+        self.untraced = 0
+        """How many of the next questions are not sampled."""
         super().__init__((address, 0), Answering)
 
 
@@ -81,7 +93,12 @@ class Answering(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.requests.append(dict(self.headers.items()))
-        answer = {"answer": {"label": "B", "text": "Service"}, "probabilities": [{"probability": 0.9}]}
+        self.server.untraced -= 1
+        answer = {
+            "answer": {"label": "B", "text": "Service"},
+            "probabilities": [{"probability": 0.9}],
+            "trace_id": None if self.server.untraced >= 0 else TRACE,
+        }
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
@@ -103,8 +120,8 @@ def replica(address: str = "127.0.0.1") -> Iterator[Replica]:
             thread.join()
 
 
-def verification(cluster: Cluster) -> Verification:
-    return Verification(cast("Kubectl", cluster), Images(OPERATOR, SERVICE), [SOLVER], None, None, patience=0)
+def verification(cluster: Cluster, *, patience: float = 0) -> Verification:
+    return Verification(cast("Kubectl", cluster), Images(OPERATOR, SERVICE), [SOLVER], None, None, patience)
 
 
 @pytest.mark.parametrize(
@@ -193,3 +210,56 @@ def test_a_local_host_is_asked_at_the_address_of_its_ingress() -> None:
 
         assert check.answer(SOLVER) == "B (Service), 90.0%"
         assert [request["Host"] for request in server.requests] == [host]
+
+
+def test_a_solver_without_ingress_is_asked_through_a_forwarded_port() -> None:
+    cluster = Cluster(pods=[])
+    cluster.objects[SOLVER.resource]["status"] = {"url": "http://demo.team.svc"}
+    with replica() as server:
+        cluster.forwarded["team", "demo"] = f"http://127.0.0.1:{server.server_port}"
+        assert verification(cluster).answer(SOLVER) == "B (Service), 90.0%"
+
+
+@pytest.mark.parametrize(
+    ("tracing", "untraced", "summary"),
+    [
+        (JAEGER, 0, f"trace {TRACE} with 2 kinds of spans"),
+        (JAEGER | {"samplingRatio": 0.5}, 2, f"trace {TRACE} with 2 kinds of spans"),
+        (JAEGER | {"samplingRatio": 0.01}, 10_000, "not checked: tracing.samplingRatio, 0.01, left all questions out"),
+        (JAEGER | {"samplingRatio": 0}, 0, "not checked: spec.tracing sends no traces to this Jaeger"),
+        ({}, 0, "not checked: spec.tracing sends no traces to this Jaeger"),
+        (
+            {"enabled": True, "endpoint": "https://traces.example.com"},
+            0,
+            "not checked: spec.tracing sends no traces to this Jaeger",
+        ),
+    ],
+)  # fmt: skip
+def test_only_traces_that_jaeger_should_have_are_demanded(
+    monkeypatch: pytest.MonkeyPatch, tracing: dict[str, Any], untraced: int, summary: str
+) -> None:
+    spans = {"data": [{"spans": [{"operationName": "admit"}, {"operationName": "prefill"}]}]}
+    monkeypatch.setattr(Verification, "_page", lambda *_: spans)
+    monkeypatch.setattr(deployment_checks, "PAUSE", 0.01)
+    cluster = Cluster(pods=[])
+    cluster.objects[SOLVER.resource]["spec"]["tracing"] = tracing
+    with replica() as server:
+        server.untraced = untraced
+        cluster.forwarded["team", "demo"] = f"http://127.0.0.1:{server.server_port}"
+        assert verification(cluster, patience=0.5).trace(SOLVER) == summary
+
+
+@pytest.mark.parametrize(("enabled", "good"), [("Auto", False), (True, False), (False, True)])
+def test_only_replicas_that_prometheus_should_scrape_are_demanded(
+    monkeypatch: pytest.MonkeyPatch, *, enabled: bool | str, good: bool
+) -> None:
+    operator = {"health": "up", "labels": {"namespace": "mcq-operator-system", "service": "mcq-operator"}}
+    monkeypatch.setattr(Verification, "_page", lambda *_, **__: {"data": {"activeTargets": [operator] * 2}})
+    cluster = Cluster(pods=[])
+    cluster.objects[SOLVER.resource]["spec"]["monitoring"] = {"serviceMonitor": {"enabled": enabled}}
+    cluster.objects[SOLVER.resource]["status"] = {"readyReplicas": 1}
+    if good:
+        assert verification(cluster).targets(SOLVER) == "2 of mcq-operator"
+        return
+    with pytest.raises(VerificationError, match="targets up: 0 of 1 of demo"):
+        verification(cluster).targets(SOLVER)

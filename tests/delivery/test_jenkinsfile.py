@@ -23,7 +23,8 @@ REGISTRY = "registry.example.com/mcq"
 MAKE = """\
 #!/bin/sh
 kubeconfig=${KUBECONFIG:+$(cat "$KUBECONFIG")}
-echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER at=$INGRESS_URL cluster=$kubeconfig" >> "$CALLS"
+access="at=$INGRESS_URL key=$MCQ_API_KEY cluster=$kubeconfig"
+echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER $access" >> "$CALLS"
 case " $FAIL " in *" $1 "*) exit 2 ;; esac
 [ "$1" != "$HANG" ] || sleep 600
 mkdir -p dist build/reports/coverage
@@ -31,6 +32,13 @@ echo '<testsuite tests="1" failures="0" errors="0" skipped="0"/>' > build/report
 echo '<coverage line-rate="0.9"/>' > build/reports/coverage/coverage.xml
 touch dist/images.json dist/mcq-operator.cdx.json dist/cosign.pub
 """
+CREDENTIALS = {
+    "mcq-registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"},
+    "mcq-cosign-key": {"kind": "file", "content": "key"},
+    "mcq-cosign-password": {"kind": "string", "secret": "opens-the-key"},
+    "mcq-kubeconfig-dev": {"kind": "file", "content": "dev"},
+    "mcq-kubeconfig-production": {"kind": "file", "content": "production"},
+}
 BUILDS = {"image-operator", "image-service", "image-service-torch"}
 SCANS = ["sbom", "scan"]
 PRODUCTION: dict[str, str | bool] = {"REGISTRY": REGISTRY, "ENVIRONMENT": "production", "SOLVER": "ours.yaml"}
@@ -56,16 +64,9 @@ class Pipeline:
             "FAIL": fail,
             **settings.pop("environment", {}),
         }
-        credentials = {
-            "mcq-registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"},
-            "mcq-cosign-key": {"kind": "file", "content": "key"},
-            "mcq-cosign-password": {"kind": "string", "secret": "opens-the-key"},
-            "mcq-kubeconfig-dev": {"kind": "file", "content": "dev"},
-            "mcq-kubeconfig-production": {"kind": "file", "content": "production"},
-        }
         files = {"Jenkinsfile": text or JENKINSFILE.read_text()}
         pipeline = job(
-            self.folder, files, environment=environment, **{"credentials": credentials, **settings}
+            self.folder, files, environment=environment, **{"credentials": CREDENTIALS, **settings}
         )
         return run_build(pipeline, result=result)
 
@@ -90,7 +91,7 @@ def test_a_build_by_webhook_delivers_to_dev_with_the_variables_of_jenkins(pipeli
     assert calls[4:] == ["test", *SCANS, "push", "sign", "install", "monitoring", "verify"]
     assert all(f"REGISTRY={REGISTRY} ENVIRONMENT=dev SOLVER= " in rest for rest in pipeline.calls.values())
     assert pipeline.calls["install"].endswith("cluster=dev")
-    assert f"at={url} " in pipeline.calls["verify"]
+    assert f"at={url} key= " in pipeline.calls["verify"]
     assert build.stages["Approve"] == "SKIPPED"
 
 
@@ -103,7 +104,7 @@ def test_production_is_installed_after_an_approval(pipeline: Pipeline) -> None:
     of_dev = {"DELIVERY_INGRESS_URL": "https://dev.example.com"}
     build = pipeline.build(parameters=PRODUCTION, approver="Ada", environment=of_dev)
     assert "Approved by Ada" in build.log
-    assert pipeline.calls["verify"].endswith("at= cluster=production")
+    assert pipeline.calls["verify"].endswith("at= key= cluster=production")
 
 
 def test_production_without_an_approval_stays_as_it_is(pipeline: Pipeline) -> None:
@@ -116,6 +117,14 @@ def test_a_build_can_be_told_not_to_sign(pipeline: Pipeline) -> None:
     build = pipeline.build(parameters={"REGISTRY": REGISTRY, "SIGN": False})
     assert "sign" not in pipeline.calls
     assert build.stages["Sign"] == "SKIPPED"
+
+
+def test_a_solver_with_api_keys_is_asked_with_the_key_of_jenkins(pipeline: Pipeline) -> None:
+    key = {"mcq-api-key": {"kind": "string", "secret": "a-clients-key"}}
+    build = pipeline.build(parameters={"REGISTRY": REGISTRY, "AUTH": True}, credentials=CREDENTIALS | key)
+    assert "key=a-clients-key " in pipeline.calls["verify"]
+    assert "key= " in pipeline.calls["install"]
+    assert build.stages["Verify"] == "SKIPPED"
 
 
 @pytest.mark.parametrize("fail", ["install diagnostics", "verify diagnostics", "monitoring"])
