@@ -17,7 +17,7 @@ from hack.toolchain.progress import Progress
 from delivery.chart import write_chart
 from delivery.deployment_checks import Verification
 from delivery.diagnostics import diagnostics
-from delivery.install import PREVIOUS, install
+from delivery.install import PREVIOUS, install, installed_at
 from delivery.installer import write_installer
 from delivery.parameters import check_parameters
 from delivery.push import push
@@ -61,8 +61,9 @@ def _verify(settings: Settings, progress: Progress) -> None:
     kubectl = _kubectl(progress)
     solvers = _solvers(settings, kubectl)
     check = Verification(
-        kubectl, read_images(), solvers, settings.ingress_url, settings.api_key, settings.verify_seconds
-    )
+        kubectl, read_images(), solvers, settings.ingress_url, settings.api_key, settings.verify_seconds,
+        since=installed_at(),
+    )  # fmt: skip
     check.run(progress, monitoring=settings.monitoring)
 
 

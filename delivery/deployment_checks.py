@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -50,7 +51,9 @@ class Verification:
     ingress_url: str | None
     api_key: str | None
     patience: float
-    """Seconds to wait for slow results: a scrape, a trace, an Ingress controller's update."""
+    """Seconds to wait for slow results: a scrape, a trace, an Ingress controller's update, the end of an alert."""
+    since: datetime | None = None
+    """When the install began, if it is known. The delivery did not cause an earlier alert."""
 
     def run(self, progress: Progress, *, monitoring: bool) -> None:
         """Run all checks, then raise VerificationError with every failure."""
@@ -182,20 +185,27 @@ class Verification:
         return self._eventually(find_spans)
 
     def alerts(self) -> str:
-        """Check that no critical alert of the operator or of the delivered solvers is active."""
+        """Check that no critical alert of the operator or of the delivered solvers fires since the install."""
         states = {"active": "true", "silenced": "false", "inhibited": "false"}
-        firing = self._page(ALERTMANAGER, "api/v2/alerts", **states, filter='severity="critical"')
-        descriptions = [
-            f"{alert['labels']['alertname']}: {alert['annotations'].get('summary', '')}"
-            for alert in firing
-            if self._concerns(alert["labels"])
-        ]
-        if descriptions:
-            raise VerificationError("; ".join(descriptions))
-        return "none"
 
-    def _concerns(self, labels: dict[str, str]) -> bool:
-        """Return True for the operator's alerts and the delivered solvers'; the cluster has other teams' too."""
+        def find_alerts() -> str:
+            firing = self._page(ALERTMANAGER, "api/v2/alerts", **states, filter='severity="critical"')
+            descriptions = [
+                f"{alert['labels']['alertname']}: {alert['annotations'].get('summary', '')}"
+                for alert in firing
+                if self._concerns(alert)
+            ]
+            if descriptions:
+                raise VerificationError("; ".join(descriptions))
+            return "none"
+
+        return self._eventually(find_alerts)
+
+    def _concerns(self, alert: dict[str, Any]) -> bool:
+        """Return True for the operator's alerts and the delivered solvers', unless they fired before the install."""
+        if self.since and datetime.fromisoformat(alert["startsAt"]) < self.since:
+            return False
+        labels = alert["labels"]
         subject = (labels.get("namespace"), labels.get("mcqsolver"))
         delivered = {(solver.namespace, solver.name) for solver in self.solvers}
         return labels["alertname"].startswith("MCQOperator") or subject in delivered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hack.images.build import DIST
@@ -64,6 +65,8 @@ def record_previous(kubectl: Kubectl, objects: list[Manifest], manifests: list[M
     found = [(each, inventory.live(kubectl, each)) for each in objects]
     solvers = [(Solver.of(each), _previous(kubectl, each)) for each in manifests]
     record = {
+        "time": datetime.now(UTC).isoformat(),
+        "cluster": cluster_uid(kubectl),
         "objects": [live for _, live in found if live],
         "added": inventory.missing(objects, [each for each, live in found if live]),
         "solvers": [live for _, live in solvers if live],
@@ -73,6 +76,16 @@ def record_previous(kubectl: Kubectl, objects: list[Manifest], manifests: list[M
     PREVIOUS.unlink(missing_ok=True)
     PREVIOUS.touch(mode=0o600)  # the objects of an overlay may include Secrets
     PREVIOUS.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def installed_at() -> datetime | None:
+    """Return when the last install began; None if there is no record of it."""
+    return datetime.fromisoformat(json.loads(PREVIOUS.read_text())["time"]) if PREVIOUS.exists() else None
+
+
+def cluster_uid(kubectl: Kubectl) -> str:
+    """Return the cluster's identity: the UID of a namespace that is as old as the cluster."""
+    return kubectl("get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}")
 
 
 def operator_image(objects: list[Manifest]) -> str | None:

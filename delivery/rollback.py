@@ -11,7 +11,7 @@ from hack.installation import Solver, apply_solver, wait_for_operator, wait_upda
 from hack.kubectl import KubectlError
 
 from delivery import inventory
-from delivery.install import PREVIOUS, operator_image
+from delivery.install import PREVIOUS, cluster_uid, operator_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +25,17 @@ READY_SECONDS = 600
 def rollback(kubectl: Kubectl, progress: Progress) -> None:
     """Undo the last install. A part that fails does not stop the others. Raises InstallError with every failure.
 
-    The CRDs stay: a newer CRD accepts older objects, and an older CRD could drop fields of stored objects.
+    It refuses another cluster than that of the install. The CRDs stay: a newer CRD accepts older objects, and an older
+    CRD could drop fields of stored objects.
     """
     if not PREVIOUS.exists():
         progress.say("Nothing was installed: nothing to roll back.")
         return
     record = json.loads(PREVIOUS.read_text())
+    if record["cluster"] != cluster_uid(kubectl):
+        raise InstallError(
+            f"{PREVIOUS} records another cluster than kubectl's: use the kubeconfig and the context of the install."
+        )
     if operator_image(record["objects"]) is None:
         progress.say("There was no operator before this one: it stays as it is, for you to inspect.")
         return

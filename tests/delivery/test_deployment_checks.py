@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -173,7 +175,7 @@ def test_replicas_of_an_older_operator_do_not_count() -> None:
 def test_only_alerts_about_the_delivery_block_it(
     monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], *, blocks: bool
 ) -> None:
-    alert = {"labels": labels, "annotations": {"summary": "It is down"}}
+    alert = {"labels": labels, "annotations": {"summary": "It is down"}, "startsAt": "2026-12-01T12:00:00.5Z"}
     monkeypatch.setattr(Verification, "_page", lambda *_, **__: [alert])
     check = verification(Cluster(pods=[]))
     if not blocks:
@@ -181,6 +183,22 @@ def test_only_alerts_about_the_delivery_block_it(
         return
     with pytest.raises(VerificationError, match=f"{labels['alertname']}: It is down"):
         check.alerts()
+
+
+def test_only_alerts_that_fire_since_the_install_and_go_on_block_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {"alertname": "MCQSolverNoReadyReplica", "namespace": "team", "mcqsolver": "demo"}
+    alert = {"labels": labels, "annotations": {}, "startsAt": "2026-12-01T12:00:00.123456789Z"}
+    pages: list[list[dict[str, Any]]] = []
+    monkeypatch.setattr(Verification, "_page", lambda *_, **__: pages.pop(0) if pages else [alert])
+    monkeypatch.setattr(deployment_checks, "PAUSE", 0.01)
+    check = verification(Cluster(pods=[]), patience=0.2)
+    before, after = datetime(2026, 12, 1, 11, tzinfo=UTC), datetime(2026, 12, 1, 13, tzinfo=UTC)
+
+    with pytest.raises(VerificationError, match="MCQSolverNoReadyReplica"):
+        replace(check, since=before).alerts()
+    assert replace(check, since=after).alerts() == "none"
+    pages += [[alert], []]
+    assert replace(check, since=before).alerts() == "none"
 
 
 def test_a_check_that_gets_no_answer_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ REGISTRY = "registry.example.com/mcq"
 MAKE = """\
 #!/bin/sh
 kubeconfig=${KUBECONFIG:+$(cat "$KUBECONFIG")}
+[ "$1" != rollback ] || [ ! -e dist/previous.json ] || set -- rollback-of-another-build
 access="at=$INGRESS_URL key=$MCQ_API_KEY cluster=$kubeconfig"
 echo "$1 REGISTRY=$REGISTRY ENVIRONMENT=$ENVIRONMENT SOLVER=$SOLVER $access" >> "$CALLS"
 case " $FAIL " in *" $1 "*) exit 2 ;; esac
@@ -147,6 +148,14 @@ def test_a_release_that_takes_too_long_is_rolled_back(pipeline: Pipeline, stage:
     )
     assert list(pipeline.calls)[-3:] == [target, "diagnostics", "rollback"]
     assert (build.stages[stage], build.reason) == ("ABORTED", "Timeout has been exceeded")
+
+
+def test_a_rollback_has_no_record_of_an_earlier_build(pipeline: Pipeline) -> None:
+    record = pipeline.folder / "jenkins/workspace/test/dist/previous.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    pipeline.build("FAILURE", fail="install", parameters={"REGISTRY": REGISTRY})
+    assert list(pipeline.calls)[-1] == "rollback"
 
 
 def test_a_failed_scan_stops_the_build_before_the_push_and_keeps_the_sboms(pipeline: Pipeline) -> None:

@@ -35,8 +35,11 @@ class Cluster:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Manifest] = {}
+        self.uid = "ours"
 
     def __call__(self, *arguments: str, stdin: str = "", **_: Any) -> str:
+        if "kube-system" in arguments:
+            return self.uid
         verb = next(word for word in arguments if word in ("get", "apply", "delete"))
         if "kind: Unknown" in stdin and verb != "apply":
             raise KubectlError('no matches for kind "Unknown" in version "gone/v1"')
@@ -168,6 +171,19 @@ def test_a_rollback_of_the_first_install_leaves_it_for_inspection(cluster: Clust
     roll_back(cluster)
 
     assert cluster.objects == installed
+
+
+def test_a_rollback_of_another_cluster_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    install(cluster, tmp_path, OLD, [], [solver("demo", replicas=1)])
+    install(cluster, tmp_path, NEW, [], [solver("demo", replicas=3)])
+    installed = dict(cluster.objects)
+    cluster.uid = "another"
+
+    with pytest.raises(InstallError, match="records another cluster than kubectl's"):
+        roll_back(cluster)
+
+    assert cluster.objects == installed
+    assert installing.PREVIOUS.exists()
 
 
 def test_a_rollback_goes_on_after_a_part_that_fails(
