@@ -213,5 +213,6 @@ clean: ## remove generated files from the checkout (the cache, $MCQ_CACHE, stays
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.ready: requirements.lock operator/pyproject.toml service/pyproject.toml service/hatch_build.py $(wildcard service/native/*)
+.venv/.ready: requirements.lock service/requirements-build.lock hack/requirements-uv.lock \
+		operator/pyproject.toml service/pyproject.toml service/hatch_build.py $(wildcard service/native/* service/native/*/*)
 	@$(STEP) "Python environment (.venv)" hack/venv

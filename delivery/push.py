@@ -53,6 +53,10 @@ def _push(program: str, name: str, version: str, auth: Path | None) -> str:
     return docker.join(f"{name}:{version}", images, auth=auth)
 
 
+DOCKER_HUB = "https://index.docker.io/v1/"
+"""Docker Hub's name in the configuration files of docker, helm and cosign."""
+
+
 @contextmanager
 def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | None]:
     """Yield a temporary docker configuration file with the registry's login; None without a login."""
@@ -62,6 +66,8 @@ def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "config.json"
         path.touch(mode=0o600)
+        host = registry.partition("/")[0]
+        server = DOCKER_HUB if host in ("docker.io", "index.docker.io") else host
         secret = base64.b64encode(":".join(login).encode()).decode()
-        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}}))
+        path.write_text(json.dumps({"auths": {server: {"auth": secret}}}))
         yield path

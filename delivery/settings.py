@@ -84,8 +84,12 @@ class Settings:
 
     @property
     def tag(self) -> str:
-        """The tag of pushed images; by default the commit. Raises SettingError if a registry would refuse it."""
-        tag = self._text("TAG") or revision(ROOT)[:12]
+        """The tag of pushed images; by default the commit, with "-dirty" if files differ from it.
+
+        Raises SettingError if a registry would refuse it.
+        """
+        commit, dash, dirty = revision(ROOT).partition("-")
+        tag = self._text("TAG") or f"{commit[:12]}{dash}{dirty}"
         if not TAG_PATTERN.fullmatch(tag):
             raise SettingError(f"TAG={tag} is not a tag: use letters, digits, '_', '.' and '-', at most 128.")
         return tag

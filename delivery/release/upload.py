@@ -26,7 +26,7 @@ def upload(folder: Path, address: str) -> str:
     them is complete. Raises ReleaseError.
     """
     with _store(folder, address) as (store, target):
-        for file in sorted(folder.iterdir(), key=lambda file: (file.name.startswith(SUMS), file.name)):
+        for file in sorted(folder.iterdir(), key=lambda file: (file.name == SUMS, file.name)):
             obstore.put(store, f"{folder.name}/{file.name}", file)
     return target
 

@@ -47,8 +47,8 @@ class Current:
         return f"{registry}/{name}@{digest}"
 
     def kubeconfig(self) -> Path:
-        """Return the first kubeconfig that kubectl reads."""
-        return Path(os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or Path.home() / ".kube/config")
+        """Return KUBECONFIG, or kubectl's default. It may be a list: kubectl merges its files."""
+        return Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
 
     def kubectl(self) -> Path:
         """Return kubectl from PATH."""

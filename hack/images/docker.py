@@ -41,7 +41,8 @@ def build(
     options += [f"--platform={platform}"] if platform else []
     options += [f"--target={target}"] if target else []
     command = [build_client() or "docker", "build", "--network=host", f"--file={dockerfile}", f"--tag={tag}"]
-    quiet([*command, *options, str(context)], {"DOCKER_BUILDKIT": "1"})
+    # An attestation makes the image an index, which `docker manifest create` can't join.
+    quiet([*command, *options, str(context)], {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
 
 
 @cache

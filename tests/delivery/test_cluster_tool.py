@@ -53,6 +53,14 @@ def test_an_unknown_provider_is_refused() -> None:
         choose(Progress(), environment={"CLUSTER": "minikube"})
 
 
+def test_all_files_of_kubeconfig_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = choose(Progress(quiet=True), environment={"CLUSTER": "current"})
+    monkeypatch.setenv("KUBECONFIG", "/one:/two")
+    assert str(provider.kubeconfig()) == "/one:/two"
+    monkeypatch.delenv("KUBECONFIG")
+    assert provider.kubeconfig() == Path.home() / ".kube/config"
+
+
 def test_a_tool_is_rebuilt_only_when_its_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "modules/etcd"
     module.mkdir(parents=True)

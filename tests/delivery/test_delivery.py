@@ -15,6 +15,7 @@ import pytest
 from delivery import diagnostics
 from delivery import push as pushing
 from delivery import rollback as way_back
+from delivery import settings as delivery_settings
 from delivery.chart import package_chart, push_chart, write_chart
 from delivery.errors import RecordError
 from delivery.parameters import check_parameters
@@ -228,6 +229,38 @@ def test_the_registry_login_exists_only_during_the_push(guarded_registry: str, i
         digest = docker.push(image, f"{guarded_registry}/nothing:1", auth=auth)
     assert digest.startswith("sha256:")
     assert not auth.exists()
+
+
+@pytest.mark.parametrize(
+    ("registry", "server"),
+    [
+        ("docker.io/mcq", "https://index.docker.io/v1/"),
+        ("index.docker.io/mcq", "https://index.docker.io/v1/"),
+        ("ghcr.io/mcq", "ghcr.io"),
+    ],
+)
+def test_the_login_has_the_name_under_which_docker_looks_for_it(registry: str, server: str) -> None:
+    with login_file(registry, ("robot", "right")) as auth:
+        assert auth is not None
+        assert list(json.loads(auth.read_text())["auths"]) == [server]
+
+
+def test_a_build_of_changed_files_does_not_have_the_tag_of_the_commit(
+    monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    for name, expected in {"a" * 40: "a" * 12, f"{'a' * 40}-dirty": f"{'a' * 12}-dirty"}.items():
+        with subtests.test(revision=name):
+            monkeypatch.setattr(delivery_settings, "revision", lambda _, name=name: name)
+            assert Settings({}).tag == expected
+            assert Settings({"TAG": "1.0"}).tag == "1.0"
+
+
+def test_an_image_is_built_without_attestations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines with the containerd store would push an index, which `docker manifest create` refuses."""
+    environments: list[dict[str, str]] = []
+    monkeypatch.setattr(docker, "quiet", lambda _, environment: environments.append(environment))
+    docker.build(tmp_path / "Dockerfile", tmp_path, IMAGE)
+    assert environments[0]["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
 
 
 @pytest.mark.parametrize("login", [None, ("robot", "wrong")])

@@ -224,6 +224,20 @@ def test_a_release_is_copied_to_a_bucket_once(tmp_path: Path, monkeypatch: pytes
             upload(release, "s3://missing")
 
 
+def test_a_copy_has_its_sums_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version with sums is complete, so their signature comes before."""
+    copied: list[str] = []
+    monkeypatch.setattr("obstore.put", lambda _, path, __: copied.append(path))
+    for name in ("SHA256SUMS", "SHA256SUMS.sigstore.json", "verify.sh"):
+        (tmp_path / name).touch()
+
+    upload(tmp_path, "s3://releases")
+
+    assert copied == [
+        f"{tmp_path.name}/{name}" for name in ("SHA256SUMS.sigstore.json", "verify.sh", "SHA256SUMS")
+    ]
+
+
 def test_the_installers_parts_are_the_crds_and_the_rest(tmp_path: Path) -> None:
     tools = Tools(CACHE, Progress())
     tools.build(["kubernetes"])

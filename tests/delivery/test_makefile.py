@@ -1,0 +1,25 @@
+"""The Makefile's own logic: what makes a target out of date, and what its variables mean."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from hack.toolchain.paths import ROOT
+
+
+def make(*arguments: str) -> str:
+    """Return what make prints for these arguments in this checkout."""
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_source_of_the_environment_makes_it_anew() -> None:
+    rules = make("--dry-run", "--print-data-base", "help").splitlines()
+    [rule] = [line for line in rules if line.startswith(".venv/.ready: ")]
+    needed = set(rule.split()[1:])
+    native = {
+        str(path.relative_to(ROOT)) for path in Path(ROOT / "service/native").rglob("*") if path.is_file()
+    }
+    assert native <= needed
+    assert {"requirements.lock", "service/requirements-build.lock", "hack/requirements-uv.lock"} <= needed
