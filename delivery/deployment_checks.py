@@ -208,7 +208,8 @@ class Verification:
         labels = alert["labels"]
         subject = (labels.get("namespace"), labels.get("mcqsolver"))
         delivered = {(solver.namespace, solver.name) for solver in self.solvers}
-        return labels["alertname"].startswith("MCQOperator") or subject in delivered
+        ours = labels["alertname"].startswith("MCQOperator") and labels.get("namespace") == NAMESPACE
+        return ours or subject in delivered
 
     def _traced_question(self, solver: Solver) -> str | None:
         """Ask until a question is sampled, and return its trace's id; None if none was."""

@@ -257,6 +257,14 @@ def test_two_releases_share_no_object(tools: Tools) -> None:
     assert not rendered(tools, {}).keys() & rendered(tools, shared, namespace="team-a").keys()
 
 
+def test_the_alerts_are_about_the_releases_own_operator(tools: Tools) -> None:
+    objects = rendered(tools, {"crds.install": False, "prometheusRule.enabled": True}, namespace="team-a")
+    [rule] = [each for (kind, _, _), each in objects.items() if kind == "PrometheusRule"]
+    [down] = [each for each in rule["spec"]["groups"][0]["rules"] if each["alert"] == "MCQOperatorDown"]
+    assert down["expr"] == 'absent(up{job="mcq-operator",namespace="team-a"} == 1)'
+    assert down["labels"]["namespace"] == "team-a"
+
+
 def test_helms_linter_accepts_the_chart(tools: Tools, tmp_path: Path) -> None:
     chart = write_chart(IMAGES, tmp_path / "mcq-operator")
     command: list[str | Path] = [tools.binary("helm"), "lint", "--strict", chart]

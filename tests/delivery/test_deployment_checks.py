@@ -165,7 +165,8 @@ def test_replicas_of_an_older_operator_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("labels", "blocks"),
     [
-        ({"alertname": "MCQOperatorDown", "job": "mcq-operator"}, True),
+        ({"alertname": "MCQOperatorDown", "namespace": "mcq-operator-system"}, True),
+        ({"alertname": "MCQOperatorDown", "namespace": "another-release"}, False),
         ({"alertname": "MCQSolverNoReadyReplica", "namespace": "team", "mcqsolver": "demo"}, True),
         ({"alertname": "MCQSolverNoReadyReplica", "namespace": "others", "mcqsolver": "demo"}, False),
         ({"alertname": "MCQSolverNoReadyReplica", "namespace": "team", "mcqsolver": "old"}, False),

@@ -13,6 +13,7 @@ from mcq_operator.manager.metrics import Metrics
 RULES = Path(__file__).resolve().parents[2] / "monitoring/operator/prometheusrule.yaml"
 OPERATOR = 'job="mcq-operator",namespace="mcq-operator-system",pod="mcq-operator-0"'
 SECOND = OPERATOR.replace("-0", "-1")
+OTHER = OPERATOR.replace("-system", "-of-another-release")
 HOME = {"namespace": "mcq-operator-system"}
 
 
@@ -45,21 +46,30 @@ def test_rules_query_existing_metrics(rules: Promtool) -> None:
 
 @pytest.mark.parametrize(("up", "fires"), [("0x30", True), ("1x30", False), ("1x5 0x25", True)])
 def test_the_operator_is_down(rules: Promtool, up: str, fires: bool) -> None:
-    expected = alert_labels("critical") if fires else []
-    rules.alert("MCQOperatorDown", {f"up{{{OPERATOR}}}": up}, at="20m", fires=expected)
+    expected = alert_labels("critical", **HOME) if fires else []
+    series = {f"up{{{OPERATOR}}}": up, f"up{{{OTHER}}}": "1x30"}
+    rules.alert("MCQOperatorDown", series, at="20m", fires=expected)
 
 
 def test_the_operator_is_absent(rules: Promtool) -> None:
-    rules.alert("MCQOperatorDown", {}, at="20m", fires=alert_labels("critical"))
+    series = {f"up{{{OTHER}}}": "1x30"}
+    rules.alert("MCQOperatorDown", series, at="20m", fires=alert_labels("critical", **HOME))
 
 
 @pytest.mark.parametrize(("leads", "fires"), [("0x30", True), ("1x30", False), ("1x10 0x1 1x19", False)])
 def test_no_replica_is_leader(rules: Promtool, leads: str, fires: bool) -> None:
     """The other replica waits for the Lease."""
     series = {f"mcq_operator_leader{{{OPERATOR}}}": leads, f"mcq_operator_leader{{{SECOND}}}": "0x30"}
+    series |= {f"up{{{replica}}}": "1x30" for replica in (OPERATOR, SECOND)}
     rules.alert(
         "MCQOperatorNoLeader", series, at="12m", fires=alert_labels("critical", **HOME) if fires else []
     )
+
+
+def test_a_leader_that_cant_be_scraped_may_lead(rules: Promtool) -> None:
+    series = {f"mcq_operator_leader{{{OPERATOR}}}": "1x5 stale", f"mcq_operator_leader{{{SECOND}}}": "0x30"}
+    series |= {f"up{{{OPERATOR}}}": "1x5 0x25", f"up{{{SECOND}}}": "1x30"}
+    rules.alert("MCQOperatorNoLeader", series, at="12m", fires=[])
 
 
 @pytest.mark.parametrize(("age", "fires"), [(59, False), (90, True)])

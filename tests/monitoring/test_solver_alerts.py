@@ -158,6 +158,37 @@ def test_no_replica_is_ready(rules: Promtool, replicas: str, reason: str, fires:
     rules.alert("MCQSolverNoReadyReplica", series, at="10m", fires=alert_labels("critical") if fires else [])
 
 
+@pytest.mark.parametrize(("replicas", "fires"), [("0x60", False), ("1x5 0x55", True)])
+def test_the_first_load_of_a_model_is_no_outage(rules: Promtool, replicas: str, fires: bool) -> None:
+    """A model that takes long to load again is one."""
+    series = {f"mcq_solver_ready_replicas{{{OPERATOR_LABELS}}}": replicas}
+    series |= condition("Ready", "False", "Starting") | condition("ModelLoaded", "False", "Loading")
+    rules.alert("MCQSolverNoReadyReplica", series, at="50m", fires=alert_labels("critical") if fires else [])
+
+
+@pytest.mark.parametrize(
+    ("ready", "up", "fires"),
+    [
+        ("3x60", {"0": "0x60", "1": "0x60"}, True),
+        ("3x60", {}, True),
+        ("3x60", {"0": "1x60", "1": "0x60"}, False),
+        ("0x60", {}, False),
+    ],
+)
+def test_no_replica_is_scraped(rules: Promtool, ready: str, up: dict[str, str], fires: bool) -> None:
+    series = {f"mcq_solver_ready_replicas{{{OPERATOR_LABELS}}}": ready}
+    series |= {f"up{{{REPLICA_LABELS.replace('demo-0', pod)}}}": values for pod, values in up.items()}
+    rules.alert("MCQSolverNotScraped", series, at="50m", fires=alert_labels("warning") if fires else [])
+
+
+def test_replicas_that_prometheus_should_not_scrape_are_not_missed() -> None:
+    off = {"alerts": {"enabled": True}, "serviceMonitor": {"enabled": False}}
+    rule = prometheus_rule(solver({"monitoring": off}))
+    assert rule is not None
+    alerts = [each.get("alert") for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert "MCQSolverNotScraped" not in alerts
+
+
 @pytest.mark.parametrize(
     ("kind", "reason", "fires"),
     [

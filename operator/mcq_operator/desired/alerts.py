@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 from mcq_operator.api import Manifest, MCQSolver, names
-from mcq_operator.api.kinds import PROMETHEUS_RULE, Kind
+from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 
 from .manifest import manifest
 from .monitoring import is_on
@@ -67,7 +67,8 @@ def prometheus_rule(
                 {
                     "name": "mcqsolver.alerts",
                     "rules": [
-                        _labelled(_with_runbook(each, runbooks_url), labels) for each in _alerts(solver)
+                        _labelled(_with_runbook(each, runbooks_url), labels)
+                        for each in _alerts(solver, absent=absent)
                     ],
                 },
             ]
@@ -108,7 +109,7 @@ def _record(name: str, expression: str) -> dict[str, Any]:
     return {"record": name, "expr": expression}
 
 
-def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
+def _alerts(solver: MCQSolver, *, absent: Collection[Kind]) -> Iterator[dict[str, Any]]:
     limits, name = solver.spec.monitoring.alerts, str(solver.key)
     yield from _burn_alerts(
         solver,
@@ -143,15 +144,7 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         lasting="15m",
         summary=f"MCQSolver {name} abstains from {{{{ $value | humanizePercentage }}}} of its questions",
     )
-    ready = _status_metric(solver, "mcq_solver_ready_replicas")
-    should_run = _status_metric(solver, "mcq_solver_condition", 'type="Ready",reason!="ScaledToZero"')
-    yield _alert(
-        "MCQSolverNoReadyReplica",
-        f"{ready} == 0 and {should_run}",
-        lasting="2m",
-        severity="critical",
-        summary=f"No replica of MCQSolver {name} can answer",
-    )
+    yield from _availability_alerts(solver, absent=absent)
     yield _alert(
         "MCQSolverRolloutStalled",
         _status_metric(solver, "mcq_solver_condition", 'reason=~"ProgressDeadlineExceeded|RolledBack"'),
@@ -172,6 +165,33 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         lasting="1m",
         summary=f"The backups of namespace {solver.namespace} by MCQSolver {name} fail",
     )
+
+
+def _availability_alerts(solver: MCQSolver, *, absent: Collection[Kind]) -> Iterator[dict[str, Any]]:
+    """Yield the alerts on replicas that can't answer, and on those that Prometheus can't see."""
+    name, monitor = str(solver.key), solver.spec.monitoring.service_monitor
+    ready = _status_metric(solver, "mcq_solver_ready_replicas")
+    should_run = _status_metric(solver, "mcq_solver_condition", 'type="Ready",reason!="ScaledToZero"')
+    loads = _status_metric(
+        solver, "mcq_solver_condition", 'type="ModelLoaded",status="False",reason="Loading"'
+    )
+    ever = _status_metric(solver, "mcq_solver_ready_replicas", period=BASELINE)
+    yield _alert(
+        "MCQSolverNoReadyReplica",
+        # Not during the first load of a model, which may take long.
+        f"{ready} == 0 and {should_run} unless ({loads} unless {ever} > 0)",
+        lasting="2m",
+        severity="critical",
+        summary=f"No replica of MCQSolver {name} can answer",
+    )
+    if is_on(monitor.enabled, SERVICE_MONITOR, absent=absent):
+        period = f"{max(300, 2 * monitor.interval_seconds)}s"
+        yield _alert(
+            "MCQSolverNotScraped",
+            f"{ready} > 0 unless max(max_over_time(up{{{_replicas(solver)}}}[{period}])) == 1",
+            lasting="10m",
+            summary=f"Prometheus can't scrape any replica of MCQSolver {name}, so most of its alerts can't fire",
+        )
 
 
 def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
@@ -266,7 +286,8 @@ def _extreme(solver: MCQSolver, metric: str, of: Literal["min", "max"]) -> str:
     return f"{of} by (name) ({of}_over_time({_exam_series(solver, metric)}[{BASELINE}]))"
 
 
-def _status_metric(solver: MCQSolver, metric: str, labels: str = "") -> str:
-    """Return the operator's metric for the solver, whichever operator replica leads."""
+def _status_metric(solver: MCQSolver, metric: str, labels: str = "", *, period: str = "") -> str:
+    """Return the operator's metric for the solver, whichever operator replica leads; its maximum over a period."""
     matchers = f'namespace="{solver.namespace}",name="{solver.name}"'
-    return f"max({metric}{{{matchers}{',' + labels if labels else ''}}})"
+    series = f"{metric}{{{matchers}{',' + labels if labels else ''}}}"
+    return f"max(max_over_time({series}[{period}]))" if period else f"max({series})"
