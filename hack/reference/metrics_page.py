@@ -32,8 +32,8 @@ SERVICE = """
 
 Values of the labels:
 
-- `mode`: `answer`, `explain`, `reason`, `completion` or `chat`; `unknown` for a request that was refused before its
-  mode was read.
+- `mode`: `answer`, `explain`, `reason`, `completion`, `chat` or `decide`; `unknown` for a request that was refused
+  before its mode was read.
 - `outcome`: `answered`, `abstained`, or the type of the client's [problem](api.md#problems).
 - `label`: the letter of the chosen choice; `other` for a label of two letters.
 - `type` of `mcq_tokens_total`: `prompt` or `completion`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 from collections import defaultdict
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import (
@@ -33,6 +34,18 @@ if TYPE_CHECKING:
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+MODES = ("answer", "explain", "reason", "completion", "chat", "decide", "unknown")
+"""The values of the label `mode`."""
+FAILURES = (
+    "bad-engine",
+    "deadline-exceeded",
+    "draining",
+    "internal-error",
+    "not-ready",
+    "out-of-memory",
+    "overloaded",
+)
+"""The outcomes of valid questions that got no answer: slugs of problems."""
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -60,6 +73,9 @@ class Metrics:
         self._requests = counter(
             "mcq_requests", "Questions, by outcome, without those of exams.", ["mode", "outcome"]
         )
+        # Failures start at 0, because a rate does not see the rise to a series' first value.
+        for mode, outcome in product(MODES, FAILURES):
+            self._requests.labels(mode, outcome)
         self._duration = histogram(
             "mcq_request_duration_seconds", "Time from admission to the end, the reasoning included.", ["mode"],
             buckets=SECONDS,

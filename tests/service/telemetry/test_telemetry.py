@@ -3,18 +3,25 @@
 import asyncio
 import json
 import logging
+import re
 import socket
+from itertools import product
+from typing import get_args
 
 import httpx
 import pytest
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
+from mcq_service.api import problems
 from mcq_service.api.http.body import MAX_BYTES
+from mcq_service.api.mcq import question_schemas
 from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import PromptTooLong
+from mcq_service.mcq import typed_questions
+from mcq_service.openai import generation
 from mcq_service.runtime.lifecycle import Status
-from mcq_service.telemetry import Tracing
+from mcq_service.telemetry import Metrics, Tracing
 from mcq_service.telemetry.exam_requests import EXAM
 from mcq_service.telemetry.logs import JSONFormatter
 
@@ -50,6 +57,19 @@ async def test_a_dead_engine_fails_liveness_and_readiness(
     replica.load()
     replica.alive = False
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [503, 503]
+
+
+def test_failures_are_counted_from_zero() -> None:
+    """Prometheus does not see the first failure of a series that begins with it."""
+    exposed = Metrics().exposition().decode()
+    modes = {*get_args(question_schemas.Mode), *get_args(generation.Mode), typed_questions.MODE, "unknown"}
+    known = [each for each in vars(problems).values() if hasattr(each, "slug")]
+    failures = {
+        each.slug for each in known if each.status == 429 or (each.status >= 500 and each.status != 501)
+    }
+    assert set(re.findall(r'mcq_requests_total{mode="(.*)",outcome="(.*)"} 0.0', exposed)) == {
+        *product(modes, failures)
+    }
 
 
 async def test_metrics_are_openmetrics_and_change_with_requests(
