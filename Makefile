@@ -15,8 +15,9 @@ ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-ipv6 te
 	test-teardown chaos
 REPORTS ?=
 export SLOW ?=
+override SLOW := $(filter-out 0 false no,$(SLOW))
 JUNIT ?= $(REPORTS)
-PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
+PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitxml="$(JUNIT)/$@.xml")
 COVERAGE = $(if $(REPORTS),--cov --cov-report=)
 export COVERAGE_FILE = $(REPORTS)/coverage/data.$@
 
@@ -26,6 +27,14 @@ WORKERS ?= 2
 # Where `make serve` listens.
 HOST ?= 127.0.0.1
 PORT ?= 8000
+
+# Runs suites, by default $(1), with the variables $(2), and joins what they measured, if any did.
+define run-suites
+@$(if $(REPORTS),rm -rf "$(REPORTS)")
+@$(2) $(PYTHON) -m hack.suites $(or $(SUITES),$(1))
+@$(if $(REPORTS),set -- "$(REPORTS)"/coverage/data.*; test ! -e "$$1" || { .venv/bin/coverage combine --quiet "$$@" \
+	&& .venv/bin/coverage xml -q -o "$(REPORTS)/coverage/coverage.xml"; })
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
@@ -42,23 +51,17 @@ demo: .venv/.ready ## go from a fresh machine to an answered question, through t
 	@$(PYTHON) -m hack.demo
 
 test: .venv/.ready ## test the main path of every part: lint, types, layers, all programs, a cluster [SUITES=] [REPORTS=DIR]
-	@$(if $(REPORTS),rm -rf $(REPORTS))
-	@$(PYTHON) -m hack.suites $(or $(SUITES),$(MAIN_SUITES))
-	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
-	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
+	$(call run-suites,$(MAIN_SUITES))
 
 test-all: .venv/.ready ## run every test: more clusters, nodes, roll-outs, faults; hours [SUITES=] [REPORTS=DIR]
-	@$(if $(REPORTS),rm -rf $(REPORTS))
-	@SLOW=1 $(PYTHON) -m hack.suites $(or $(SUITES),$(ALL_SUITES))
-	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
-	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
+	$(call run-suites,$(ALL_SUITES),SLOW=1)
 
 prepare: .venv/.ready ## fetch and build the tests' dependencies
 	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
-	@MCQ_HOST=$(HOST) MCQ_PORT=$(PORT) MCQ_MODEL_CACHE=$(MCQ_CACHE)/models exec $(PYTHON) -m mcq_service
+	@MCQ_HOST=$(HOST) MCQ_PORT=$(PORT) MCQ_MODEL_CACHE="$(MCQ_CACHE)/models" exec $(PYTHON) -m mcq_service
 
 # --- the local cluster ---
 
@@ -156,7 +159,7 @@ test-operator: .venv/.ready ## test the operator: its pure parts, and reconciles
 		$(if $(SLOW),--ignore tests/operator/adversary)
 
 test-adversary: .venv/.ready ## test what a tenant with rights to solvers and exams only can do, as a table; test-operator has a short form
-	@$(STEP) "Tenants" .venv/bin/pytest -q $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml) tests/operator/adversary
+	@$(STEP) "Tenants" .venv/bin/pytest -q $(if $(JUNIT),--junitxml="$(JUNIT)/$@.xml") tests/operator/adversary
 
 test-monitoring: .venv/.ready ## test the alerts with the real promtool; with SLOW=1 also compose.yaml with Docker Compose
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring
@@ -204,7 +207,7 @@ lock: ## lock the dependencies of the pyproject.toml files in requirements.lock
 
 bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [INSTRUCTION_SETS="amx avx2"] [PEERS=DIR GGUF=FILE]
 	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
-	@$(PYTHON) -m benchmarks.service --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(INSTRUCTION_SETS),--instruction-sets $(INSTRUCTION_SETS)) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
+	@$(PYTHON) -m benchmarks.service --exam "$(EXAM)" --runs $(or $(RUNS),1) $(if $(INSTRUCTION_SETS),--instruction-sets $(INSTRUCTION_SETS)) $(if $(PEERS),--peers "$(PEERS)" --gguf "$(GGUF)")
 
 bench-operator: .venv/.ready ## measure the operator with many solvers, on its own control plane: [SOLVERS=1000] [RUNS=1]
 	@$(PYTHON) -m benchmarks.operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)

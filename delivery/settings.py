@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hack.errors import SettingError
 from hack.git import revision
 from hack.installation import DEFAULT, MONITORED_SAMPLE, SAMPLE
-from hack.monitoring import flag
+from hack.settings import flag
 from hack.toolchain.paths import ROOT
 
 if TYPE_CHECKING:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from hack.images import docker, engine, programs
 from hack.images.build import build, tag, version
+from hack.toolchain.commands import run
 from hack.toolchain.errors import CommandError, ToolError
 from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
 
 IMAGES = (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER)
 START_SECONDS = 600
+COMPOSE = ("docker", "compose", f"--project-directory={ROOT}", f"--file={ROOT}/compose.yaml")
 
 
 def up(progress: Progress) -> None:
@@ -40,13 +42,18 @@ def up(progress: Progress) -> None:
 
 def compose(*arguments: str, **environment: str) -> None:
     """Run `docker compose` for this checkout, with its output on stderr. Raises CommandError."""
-    command = ["docker", "compose", f"--project-directory={ROOT}", f"--file={ROOT}/compose.yaml", *arguments]
+    command = [*COMPOSE, *arguments]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False, env={**os.environ, **environment}
     )
     if done.returncode:
         message = f"Exit code {done.returncode} from: {' '.join(command)}; see `docker compose logs`."
         raise CommandError(message)
+
+
+def api_address() -> str:
+    """Return HOST:PORT of the running API; MCQ_API_PORT may come from .env. Raises CommandError."""
+    return run([*COMPOSE, "port", "api", "8000"]).strip()
 
 
 def main() -> None:
@@ -59,10 +66,10 @@ def main() -> None:
             engine.stop(Progress())
             return
         up(Progress())
+        address = api_address()
     except (ToolError, docker.ImageError, subprocess.CalledProcessError) as error:
         sys.exit(f"\n{error}")
-    port = os.environ.get("MCQ_API_PORT", "8000")
-    print(f"http://127.0.0.1:{port} answers. Stop it with `make compose-down`.")
+    print(f"http://{address} answers. Stop it with `make compose-down`.")
 
 
 if __name__ == "__main__":

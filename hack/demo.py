@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from hack.ask import PATH, QUESTION, ask, render
 from hack.deploy import FAILURES, deploy, seed_model
+from hack.errors import SettingError
 from hack.images.build import LOCAL
 from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
-from hack.monitoring import flag, monitoring, page
+from hack.monitoring import monitoring, page
+from hack.settings import flag
 from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
 
@@ -31,7 +33,12 @@ PORT = 8080
 
 
 def demo(progress: Progress) -> None:
-    """Run all steps, and print the answer."""
+    """Run all steps, and print the answer. Raises SettingError for another cluster, and one of FAILURES."""
+    if os.environ.get("CLUSTER", "kind") not in ("", "kind"):
+        # Its Ingress is not on this machine, and the model's volume neither.
+        raise SettingError(
+            "`make demo` needs the local cluster: unset CLUSTER. For yours, see README, Your cluster."
+        )
     started = time.monotonic()
     with early_start():
         deployed = deploy(progress)
@@ -71,9 +78,6 @@ def early_start() -> Iterator[None]:
 
     Later steps find the results, or try again and report the error.
     """
-    if (os.environ.get("CLUSTER") or "kind") != "kind":
-        yield
-        return
     commands = ([ROOT / "hack/model"], [sys.executable, "-m", "hack.images", *LOCAL])
     started = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

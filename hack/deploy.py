@@ -20,6 +20,7 @@ from hack.images.build import LOCAL, PROGRAMS, build, tag
 from hack.images.docker import ImageError
 from hack.installation import DEFAULT, Images, install_crds, install_operator
 from hack.kubectl import Kubectl, KubectlError
+from hack.settings import flag
 from hack.toolchain.errors import ToolError
 from hack.toolchain.paths import ROOT, VOLUMES
 from hack.toolchain.progress import Progress
@@ -40,7 +41,7 @@ def deploy(progress: Progress) -> Deployed:
     provider = choose(progress)
     provider.up()
     progress.say("Images")
-    programs = PROGRAMS if os.environ.get("TORCH") else LOCAL
+    programs = PROGRAMS if flag(os.environ, "TORCH") else LOCAL
     build(programs)
     references = {program: provider.load(tag(program)) for program in programs}
     kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())

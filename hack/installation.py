@@ -14,6 +14,7 @@ from hack.errors import InstallError
 from hack.kubectl import Kubectl, KubectlError, wait_established
 from hack.toolchain.paths import ROOT
 from mcq_operator.api import MCQSolver
+from mcq_operator.api.names import PAUSE_UPGRADE
 from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.desired import ServiceImages, replica_image
 
@@ -146,10 +147,12 @@ def apply_solver(kubectl: Kubectl, manifest: dict[str, Any]) -> Solver:
 def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float = READY_SECONDS) -> None:
     """Wait until the solver is Ready with this image. Raises InstallError with its conditions on timeout.
 
-    Ready alone may describe the previous image, until a new operator takes over.
+    Ready alone may describe the previous image, until a new operator takes over. A solver that keeps it by the
+    annotation pause-upgrade raises at once.
     """
     deadline = time.monotonic() + seconds
     while running_image(kubectl, solver) != image:
+        _refuse_paused(kubectl, solver)
         if time.monotonic() > deadline:
             message = (
                 f"After {seconds:.0f} s the Deployment of {solver.resource} does not have the image {image}."
@@ -157,6 +160,18 @@ def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float
             raise InstallError(message)
         time.sleep(1)
     wait_ready(kubectl, solver, seconds=max(1, deadline - time.monotonic()))
+
+
+def _refuse_paused(kubectl: Kubectl, solver: Solver) -> None:
+    """Raise InstallError if the operator keeps the solver's replicas because of its annotation pause-upgrade."""
+    live = json.loads(kubectl("--namespace", solver.namespace, "get", solver.resource, "--output", "json"))
+    for condition in live.get("status", {}).get("conditions", []):
+        current = condition.get("observedGeneration") == live["metadata"]["generation"]
+        if current and condition["reason"] == "UpgradeHeldBack" and PAUSE_UPGRADE in condition["message"]:
+            raise InstallError(
+                f"{solver.resource} keeps its replicas: {condition['message']} To upgrade them:"
+                f" kubectl annotate -n {solver.namespace} {solver.resource} {PAUSE_UPGRADE}-"
+            )
 
 
 def wait_ready(kubectl: Kubectl, solver: Solver, *, seconds: float) -> None:

@@ -29,7 +29,7 @@ from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
@@ -67,16 +67,7 @@ OPTIONAL = {
     GRAFANA: ("deployment/grafana", {"labelSelector": "app.kubernetes.io/name=grafana"}),
 }
 DELETE = yaml.safe_dump({"apiVersion": "any", "kind": "any", "metadata": {"name": "any"}, "$patch": "delete"})
-YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
-
-
-def flag(environment: Mapping[str, str], name: str) -> bool:
-    """Return whether a variable is on. Raises SettingError for an invalid value."""
-    value = environment.get(name, "").strip().lower()
-    if value not in (*YES, *NO):
-        raise SettingError(f"{name}={value} is invalid: use 1 or 0.")
-    return value in YES
 
 
 def monitoring(

@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hack import demo
 from hack.cluster import kind
 from hack.cluster.node_image import node_image
 from hack.cluster.providers import choose
 from hack.control_plane.instance import Instance
+from hack.errors import SettingError
 from hack.images import engine
 from hack.toolchain import go_modules, tools
 from hack.toolchain.errors import EngineError, ProviderError, StartError
@@ -51,6 +53,12 @@ def test_only_the_recorded_process_is_stopped(tmp_path: Path) -> None:
 def test_an_unknown_provider_is_refused() -> None:
     with pytest.raises(ProviderError, match="minikube is unknown"):
         choose(Progress(), environment={"CLUSTER": "minikube"})
+
+
+def test_the_demo_refuses_another_cluster_before_it_does_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER", "current")
+    with pytest.raises(SettingError, match="`make demo` needs the local cluster"):
+        demo.demo(Progress(quiet=True))
 
 
 def test_all_files_of_kubeconfig_count(monkeypatch: pytest.MonkeyPatch) -> None:

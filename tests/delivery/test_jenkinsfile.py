@@ -158,6 +158,14 @@ def test_a_rollback_has_no_record_of_an_earlier_build(pipeline: Pipeline) -> Non
     assert list(pipeline.calls)[-1] == "rollback"
 
 
+def test_only_diagnostics_of_this_build_are_archived(pipeline: Pipeline) -> None:
+    earlier = pipeline.folder / "jenkins/workspace/test/build/diagnostics/nodes.txt"
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
+    build = pipeline.build(parameters={"REGISTRY": REGISTRY})
+    assert not (build.directory / "archive/build/diagnostics").exists()
+
+
 def test_a_failed_scan_stops_the_build_before_the_push_and_keeps_the_sboms(pipeline: Pipeline) -> None:
     build = pipeline.build("FAILURE", fail="scan", parameters={"REGISTRY": REGISTRY})
     assert list(pipeline.calls)[-2:] == SCANS

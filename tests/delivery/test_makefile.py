@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from hack.toolchain.paths import ROOT
 
 
@@ -23,3 +24,17 @@ def test_every_source_of_the_environment_makes_it_anew() -> None:
     }
     assert native <= needed
     assert {"requirements.lock", "service/requirements-build.lock", "hack/requirements-uv.lock"} <= needed
+
+
+def test_suites_without_coverage_and_a_path_with_a_space_have_reports(tmp_path: Path) -> None:
+    reports = tmp_path / "my reports"
+    kept = tmp_path / "my"
+    kept.mkdir()
+    make("--assume-old=.venv/.ready", "test", "SUITES=help", f"REPORTS={reports}")
+    assert kept.exists()
+    assert f'--junitxml="{reports}/test-page.xml"' in make("--dry-run", "test-page", f"REPORTS={reports}")
+
+
+@pytest.mark.parametrize(("slow", "left_out"), [("", True), ("0", True), ("1", False)])
+def test_slow_tests_run_only_if_slow_is_on(slow: str, left_out: bool) -> None:
+    assert ('-m "not slow"' in make("--dry-run", "test-page", f"SLOW={slow}")) is left_out

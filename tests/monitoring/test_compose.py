@@ -133,6 +133,7 @@ def test_a_question_is_answered_scraped_and_traced(services: dict[str, str]) -> 
         {"mode": "answer"}, {"mode": "explain", "max_reasoning_tokens": 8},
         {"mode": "reason", "max_reasoning_tokens": 8}, {"mode": "answer", "min_confidence": 1},
     ]  # fmt: skip
+    assert services["api"] == f"http://{compose.api_address()}"
     answers = [ask(services["api"], {**QUESTION, **mode}) for mode in modes]
     assert answers[0]["answer"]["label"] == "B"
     time.sleep(12)  # two scrapes

@@ -2,6 +2,7 @@
 
 import os
 
+from hack.settings import flag
 from hypothesis import HealthCheck, settings
 
 MANY = 2000
@@ -9,7 +10,7 @@ MANY = 2000
 
 def examples(usual: int) -> settings:
     """Return the settings of a property test."""
-    slow = bool(os.environ.get("SLOW"))
+    slow = flag(os.environ, "SLOW")
     return settings(
         max_examples=MANY if slow else usual,
         derandomize=not slow,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from hack.settings import flag
 from schemathesis.config import SchemathesisConfig
 from tests.service.examples import examples
 from tests.service.fakes import Replica
@@ -54,7 +55,7 @@ def keyed() -> FastAPI:
 
 
 def document(served: FastAPI, **checks: dict[str, list[str]]) -> schemathesis.BaseSchema:
-    seed = {} if os.environ.get("SLOW") else {"seed": 1}
+    seed = {} if flag(os.environ, "SLOW") else {"seed": 1}
     config = SchemathesisConfig.from_dict({**seed, "checks": {**CHECKS, **checks}})
     return schemathesis.openapi.from_asgi("/openapi.json", served, config=config)
 
