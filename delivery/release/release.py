@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from delivery.settings import Settings
 
 CRDS = "crds"
+NOTES = "NOTES.md"
+COMMIT = re.compile(r"^Commit: ([0-9a-f]{40})$", re.MULTILINE)
 VERIFY = Path(__file__).with_name("verify.sh")
 UPGRADE = """\
 ## Upgrade
@@ -59,6 +62,8 @@ helm upgrade mcq-operator {chart} --version {version} --namespace mcq-operator-s
 ```
 {images}
 ```
+
+Commit: {commit}
 """
 
 
@@ -102,8 +107,9 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     """
     folder = DIST / version
     if settings.release_store and is_uploaded(folder, settings.release_store):
-        _tag(version)
+        _tag(version, _commit(folder))
         return folder
+    commit = git(ROOT, "rev-parse", "HEAD")
     build(platforms=target_platforms())
     images = push(settings, progress)
     sboms = write_sboms(progress)
@@ -123,28 +129,38 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
         for file in (*sboms, RECORD, VERIFY):
             shutil.copy(file, folder)
         (folder / "chart.txt").write_text(f"{chart}\n")
-        _write_notes(folder, version, images, chart)
+        write_notes(folder, version, images, chart, commit)
         write_sums(folder)
         with progress.step(f"sign {SUMS}"):
             own.file(folder / SUMS)
     if settings.release_store:
         with progress.step(f"copy to {settings.release_store}"):
             upload(folder, settings.release_store)
-    _tag(version)
+    _tag(version, commit)
     return folder
 
 
-def _tag(version: str) -> None:
-    git(ROOT, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
+def _tag(version: str, commit: str) -> None:
+    """Tag the commit that the release was built from; HEAD may be a later one."""
+    git(ROOT, "tag", "--annotate", f"v{version}", commit, "--message", f"Release {version}")
 
 
-def _write_notes(folder: Path, version: str, images: Images, chart: str) -> None:
+def _commit(folder: Path) -> str:
+    """Return the commit that the release in the folder was built from."""
+    commit = COMMIT.search((folder / NOTES).read_text())
+    if not commit:
+        raise ReleaseError(f"{folder / NOTES} names no commit to tag.")
+    return commit[1]
+
+
+def write_notes(folder: Path, version: str, images: Images, chart: str, commit: str) -> None:
+    """Write what the release changes, how to upgrade to it, and what it was built from."""
     section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
     name, _, _ = chart.partition("@")
     upgrade = UPGRADE.format(
-        images="\n".join(images.references.values()), chart=f"oci://{name}", version=version
+        images="\n".join(images.references.values()), chart=f"oci://{name}", version=version, commit=commit
     )
-    (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
+    (folder / NOTES).write_text(f"# {version}\n\n{section}\n\n{upgrade}")
 
 
 def write_sums(folder: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from delivery.installer import write_installer
 from delivery.release import __main__ as program
-from delivery.release import changelog, compatibility, versions
+from delivery.release import changelog, compatibility, release, versions
 from delivery.release.errors import ReleaseError
 from delivery.release.release import crds_at, prepare, write_sums
 from delivery.release.upload import is_uploaded, upload
+from delivery.settings import Settings
 from hack.installation import DEFAULT, Images
 from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT
@@ -26,8 +27,6 @@ from tests.support.s3_server import only_variables, s3_server
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from delivery.settings import Settings
 
 CRD = "mcq-operator.dev_mcqsolvers.yaml"
 DAY = date(2027, 1, 31)
@@ -222,6 +221,25 @@ def test_a_release_is_copied_to_a_bucket_once(tmp_path: Path, monkeypatch: pytes
             is_uploaded(release, "s3://releases/mcq")
         with pytest.raises(ReleaseError, match="Can't copy the release to s3://missing/"):
             upload(release, "s3://missing")
+
+
+def test_a_release_that_was_only_copied_is_tagged_at_the_commit_that_was_built(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "ROOT", repository.root)
+    monkeypatch.setattr(release, "DIST", tmp_path)
+    monkeypatch.setattr(release, "is_uploaded", lambda *_: True)
+    built = repository.git("rev-parse", "HEAD")
+    (tmp_path / "1.0.0").mkdir()
+    release.write_notes(
+        tmp_path / "1.0.0", "1.0.0", Images("o@sha256:0", "s@sha256:1"), "chart@sha256:2", built
+    )
+    repository.commit({"later": ""})
+
+    settings = Settings({"RELEASE_STORE": "s3://releases"})
+    release.publish(settings, "1.0.0", Kubectl(tmp_path, tmp_path), Tools(CACHE, Progress()), Progress())
+
+    assert repository.git("rev-parse", "v1.0.0^{commit}") == built
 
 
 def test_a_copy_has_its_sums_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
