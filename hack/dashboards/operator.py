@@ -37,9 +37,10 @@ def operator() -> str:
               Query(f"sum by (method) (rate(mcq_operator_requests_total{{{JOB}}}[{RATE}]))", "{{method}}"),
               stacked=True),
         graph("Conditions that are not as they should be", "Solvers, by condition and reason.", "none",
-              Query('count by (type, reason) (mcq_solver_condition{type="Degraded",status="True"} or '
-                    'mcq_solver_condition{type=~"Ready|ModelLoaded|MonitoringReady|ScalingReady",status!="True"})'
-                    " or vector(0)", "{{type}} {{reason}}"), stacked=True),
+              Query('count by (type, reason) (mcq_solver_condition{type=~"Degraded|Exposed",status="True"} or '
+                    'mcq_solver_condition{type!~"Degraded|Exposed|Progressing",status!="True"})'
+                    ' or on () label_replace(vector(0), "type", "none", "", "")', "{{type}} {{reason}}"),
+              stacked=True),
         graph("Watch age", "The time for which expected events have been missing, by kind.", "s",
               Query(f"mcq_operator_watch_age_seconds{{{JOB}}}", "{{kind}}")),
         graph("CPU", "Cores in use.", "none",

@@ -35,12 +35,12 @@ def overview() -> str:
     """Return the overview: rate, errors, durations and saturation."""
     failed, valid = outcomes(*FAILED_OUTCOMES), outcomes(*ANSWERED_OUTCOMES, *FAILED_OUTCOMES)
     now = [
-        number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
-               " tells, when a replica is scraped.", "none",
+        number("Ready", "1 when every replica runs the newest spec and a test question was answered. Without an"
+               " operator: 1 when a replica is scraped.", "none",
                f"max(mcq_solver_ready{{{SOLVER}}}) or max(up{{{REPLICAS}}})", good_above=1),
-        number("Ready replicas", "Replicas that can answer; where no operator tells, that are scraped.", "none",
+        number("Ready replicas", "Replicas that can answer. Without an operator: replicas that are scraped.", "none",
                f"max(mcq_solver_ready_replicas{{{SOLVER}}}) or sum(up{{{REPLICAS}}})", good_above=1),
-        number("Questions", "Questions a second, whatever came of them.", "reqps", _rate("mcq_requests_total")),
+        number("Questions", "Questions a second, with any outcome.", "reqps", _rate("mcq_requests_total")),
         number("Failed", "The share of questions that were in order and not answered.", "percentunit",
                f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / "
                f"{_rate('mcq_requests_total', labels=valid)}",

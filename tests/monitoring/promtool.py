@@ -20,6 +20,11 @@ class Promtool:
         """Fail if the rules are invalid."""
         self._run("check", "rules", "--lint=all", "--lint-fatal", self._rules())
 
+    def query(self, expression: str, series: dict[str, str], *, at: str, samples: dict[str, float]) -> None:
+        """Fail unless the expression has exactly these samples, by labels, at that time."""
+        expected = [{"labels": labels, "value": value} for labels, value in samples.items()]
+        self._test(series, promql_expr_test=[{"expr": expression, "eval_time": at, "exp_samples": expected}])
+
     def alert(
         self, name: str, series: dict[str, str], *, at: str, fires: list[dict[str, str]], value: str = ""
     ) -> None:
@@ -31,16 +36,14 @@ class Promtool:
             {"exp_labels": labels, "exp_annotations": self._annotations(name, labels, value)}
             for labels in fires
         ]
+        self._test(series, alert_rule_test=[{"eval_time": at, "alertname": name, "exp_alerts": expected}])
+
+    def _test(self, series: dict[str, str], **expected: list[dict[str, Any]]) -> None:
+        inputs = [{"series": each, "values": values} for each, values in series.items()]
         test = {
             "rule_files": [str(self._rules())],
             "evaluation_interval": "1m",
-            "tests": [
-                {
-                    "interval": "1m",
-                    "input_series": [{"series": each, "values": values} for each, values in series.items()],
-                    "alert_rule_test": [{"eval_time": at, "alertname": name, "exp_alerts": expected}],
-                }
-            ],
+            "tests": [{"interval": "1m", "input_series": inputs, **expected}],
         }
         path = self.folder / "test.yaml"
         path.write_text(yaml.safe_dump(test))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.monitoring.promtool import Promtool
 from tests.operator.support import solver
 
 from mcq_operator.desired.dashboards import dashboards
@@ -83,3 +84,29 @@ def test_the_operators_dashboard_is_installed_with_its_alerts() -> None:
     [generated] = kustomization["configMapGenerator"]
     assert generated["files"] == ["mcq-operator.json=dashboard.json"]
     assert generated["options"]["labels"]["grafana_dashboard"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "samples"),
+    [
+        ({"Ready": ("True", "Answering"), "Degraded": ("False", "AsExpected")}, {'{type="none"}': 0.0}),
+        (
+            {
+                "IngressReady": ("False", "NoAddress"),
+                "Degraded": ("True", "Crashing"),
+                "Progressing": ("False", "A"),
+            },
+            {'{type="IngressReady",reason="NoAddress"}': 1.0, '{type="Degraded",reason="Crashing"}': 1.0},
+        ),
+    ],
+)
+def test_the_operators_dashboard_shows_every_bad_condition_by_name(
+    promtool: Path, tmp_path: Path, conditions: dict[str, tuple[str, str]], samples: dict[str, float]
+) -> None:
+    [panel] = [each for each in boards()["operator"]["panels"] if each["title"].startswith("Conditions")]
+    series = {
+        f'mcq_solver_condition{{name="demo",type="{kind}",status="{status}",reason="{reason}"}}': "1x5"
+        for kind, (status, reason) in conditions.items()
+    }
+    [target] = panel["targets"]
+    Promtool(promtool, tmp_path, []).query(target["expr"], series, at="3m", samples=samples)

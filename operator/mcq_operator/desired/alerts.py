@@ -207,8 +207,8 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         "MCQExamAccuracyDropped",
         f"{accuracy} < {best}",
         lasting="1m",
-        summary=f"MCQSolver {name} has {{{{ $value | humanizePercentage }}}} of exam {{{{ $labels.name }}}} right,"
-        " below the 95 % interval of its best result of 30 days",
+        summary=f"MCQSolver {name} answers {{{{ $value | humanizePercentage }}}} of exam {{{{ $labels.name }}}}"
+        " correctly, less than the 95 % interval of its best result in 30 days",
     )
     yield _alert(
         "MCQExamCalibrationDrifted",
