@@ -1,13 +1,23 @@
-"""A process's CPU seconds and memory, from /proc."""
+"""The machine's CPU, and a process's CPU seconds and memory, from /proc."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
+FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 MIB = 2**10
 """/proc reports KiB."""
+
+
+def machine() -> dict[str, Any]:
+    """Return this machine's CPU, how many it has, and its instruction sets."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next(line.partition(": ")[2] for line in cpuinfo.splitlines() if line.startswith("model name"))
+    fields = set(cpuinfo.split())
+    return {"cpu": model, "cpus": os.cpu_count(), "flags": [flag for flag in FLAGS if flag in fields]}
 
 
 def cpu_seconds(pid: int) -> float:

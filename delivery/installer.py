@@ -30,8 +30,7 @@ def installer(kubectl: Kubectl, images: Images, overlay: Path) -> str:
 def write_installer(kubectl: Kubectl, images: Images, overlay: Path, folder: Path = DIST) -> Path:
     """Write the installer as install.yaml, and its parts: crds.yaml, and operator.yaml with all the rest.
 
-    An earlier operator is applied by operator.yaml, and an operator is deleted by it: neither may touch the CRDs.
-    Raises KubectlError.
+    Going back applies operator.yaml and uninstalling deletes it, so it has no CRDs. Raises KubectlError.
     """
     documents = installer(kubectl, images, overlay).split("\n---\n")
     crds = [each for each in documents if CRD in each.splitlines()]

@@ -43,8 +43,7 @@ def references(manifests: str) -> list[Manifest]:
 
 
 def missing(earlier: list[Manifest], now: list[Manifest]) -> list[Manifest]:
-    """Return the earlier objects that are not among those of now, except namespaces. An object keeps its identity in
-    another version of its kind."""
+    """Return the earlier objects that `now` lacks, without namespaces. The API version does not count."""
     kept = {_identity(each) for each in now}
     return [each for each in earlier if _identity(each) not in kept and each["kind"] not in CONTAINERS]
 

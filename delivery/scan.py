@@ -4,8 +4,8 @@ OSV_DATABASE is the address of a server with OSV's API (https://osv.dev), or a f
 ZIP files as OSV publishes them for each ecosystem. Only a vulnerability that has a fixed version fails the scan:
 Debian lists many that it does not fix.
 
-grype would do, but its database can't be downloaded where this is developed, and osv-scanner 2.5 ignores the Debian
-packages of syft's SBOMs.
+We don't use grype: its database is unreachable from our machines. osv-scanner 2.5 ignores the Debian packages of
+syft's SBOMs.
 """
 
 from __future__ import annotations

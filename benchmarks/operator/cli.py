@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hack.toolchain.paths import ROOT
@@ -25,6 +24,7 @@ from benchmarks.operator import (
     scenarios,
     workload,
 )
+from benchmarks.procfs import machine
 from mcq_operator.api.kinds import CHILDREN
 from mcq_operator.api.names import MANAGED_SELECTOR
 
@@ -42,7 +42,8 @@ def main() -> None:
                 peer_figures = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
             figures.setdefault("kuberay", {})[setting] = _printed(f"KubeRay, {setting}", peer_figures)
         runs.append(figures)
-    results = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
+    here = {**machine(), "load": os.getloadavg()[0]}
+    results = {"machine": here, "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
     target = ROOT / "build/bench-operator.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=2))
@@ -97,9 +98,3 @@ def _printed(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return {"cpu": model, "cpus": os.cpu_count(), "load": os.getloadavg()[0]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hack.toolchain.paths import ROOT
 
-from benchmarks.procfs import memory
+from benchmarks.procfs import machine, memory
 from benchmarks.service import bound, peers, replica_process, telemetry
 from benchmarks.service.workload import SCENARIOS, Measured, load, offsets
 from mcq_service.engine.int8 import native
@@ -23,7 +22,6 @@ from mcq_service.model_store.precision import PRECISIONS, resolve
 if TYPE_CHECKING:
     from benchmarks.service.bound import Bound
 
-FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 Rows = dict[str, dict[str, list[Measured]]]  # by target and scenario, one item per run
 
 
@@ -48,7 +46,7 @@ def main() -> None:
     print("telemetry", file=sys.stderr)
     cost = telemetry.measure(options.precision, questions)
     report = {
-        "machine": _machine(),
+        "machine": machine(),
         "runs": options.runs,
         "start": start,
         "rows": _figures(rows),
@@ -119,13 +117,6 @@ def _tokens(measured: Measured) -> int:
 def _add(rows: Rows, target: str, scenario: str, measured: Measured) -> None:
     rows.setdefault(target, {}).setdefault(scenario, []).append(measured)
     print(f"  {target}: {scenario}: {measured.seconds:.3f} s a question", file=sys.stderr)
-
-
-def _machine() -> dict[str, Any]:
-    cpuinfo = Path("/proc/cpuinfo").read_text()
-    model = next(line.partition(": ")[2] for line in cpuinfo.splitlines() if line.startswith("model name"))
-    fields = set(cpuinfo.split())
-    return {"cpu": model, "cpus": os.cpu_count(), "flags": [flag for flag in FLAGS if flag in fields]}
 
 
 def _figures(rows: Rows) -> list[dict[str, Any]]:

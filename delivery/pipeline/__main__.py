@@ -44,8 +44,8 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
     return local_job(cluster, "mcq-operator", HOME, scm, parameters=parameters, environment=environment)
 
 
-def main() -> int:
-    """Run one build of the job "mcq-operator", or exit with the error that prevented it."""
+def main() -> None:
+    """Run one build of the job "mcq-operator"; exit with 1 if it fails, or with the error that prevented it."""
     progress = Progress()
     commit = revision(ROOT)
     if commit.endswith("-dirty"):
@@ -55,12 +55,11 @@ def main() -> int:
         cluster.up()
         build = run(pipeline_job(cluster, commit.removesuffix("-dirty")))
     except (*FAILURES, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+        sys.exit(f"\n{error}")
     progress.say(f"\nBuild {build.number} and its artifacts: {build.directory}")
     progress.say("The cluster is still up: `make down` removes it.")
-    return 0 if build.result == "SUCCESS" else 1
+    sys.exit(build.result != "SUCCESS")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

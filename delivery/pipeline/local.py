@@ -19,7 +19,7 @@ from delivery.signing.cosign import Cosign
 if TYPE_CHECKING:
     from hack.cluster.providers import Provider
 
-# Excluded from the agent's environment: variables of this make or shell, and those that credentials replace.
+# Variables that the agent must not inherit: make's, the shell's, and those that credentials set.
 EXCLUDED_VARIABLES = (
     "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG", "VIRTUAL_ENV", "PYTHONPATH", "CLUSTER", "COVERAGE_FILE",
     "REPORTS",

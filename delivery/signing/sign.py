@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hack.images.build import DIST
 from hack.images.platforms import target_platforms
-from hack.images.sbom import sbom_path
+from hack.images.sbom import sbom_path, sbom_paths
 
 from delivery.errors import RecordError
 from delivery.signing.cosign import Signer, signer
@@ -32,7 +32,7 @@ def sign(settings: Settings, images: Images, progress: Progress, *, public_key: 
     Also write the public key, if a key signs. Raises SettingError, ToolError, ImageError, CommandError, or RecordError
     without `make sbom`.
     """
-    missing = [str(path) for path in _sboms(images) if not path.exists()]
+    missing = [str(path) for path in sbom_paths() if not path.exists()]
     if missing:
         raise RecordError(f"{', '.join(missing)} do not exist: `make sbom` writes them.")
     with signer(settings, images.operator, public_key, progress) as cosigner:
@@ -50,7 +50,3 @@ def sign_image(cosigner: Signer, program: str, image: str, settings: Settings) -
         statement = Path(directory) / "provenance.json"
         statement.write_text(json.dumps(provenance(program, settings.environment)))
         cosigner.attest(image, PROVENANCE, statement)
-
-
-def _sboms(images: Images) -> list[Path]:
-    return [sbom_path(program, platform) for program in images.references for platform in target_platforms()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args()
-    progress = Progress(quiet=options.command in ("kubeconfig", "kubectl"))
+    progress = Progress(quiet=options.command == "kubeconfig")
     try:
         return _run(options, choose(progress), progress)
     except (ToolError, ImageError, KubectlError) as error:
@@ -43,14 +42,8 @@ def _run(options: argparse.Namespace, provider: Provider, progress: Progress) ->
             progress.say(f"Down after {time.monotonic() - started:.1f} s.")
         case "status":
             return 0 if provider.status() else 1
-        case "load":
-            print(provider.load(options.image))
         case "kubeconfig":
             print(provider.kubeconfig())
-        case "kubectl":
-            kubectl = str(provider.kubectl())
-            environment = {**os.environ, "KUBECONFIG": str(provider.kubeconfig())}
-            os.execve(kubectl, [kubectl, *options.arguments], environment)  # noqa: S606 - kubectl replaces this program
     return 0
 
 
@@ -64,9 +57,5 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start it; run again, it starts only what is missing")
     commands.add_parser("down", help="remove it; images and volumes stay in the cache")
     commands.add_parser("status", help="show it; exit code 1 if it is down")
-    load = commands.add_parser("load", help="push a local image, print the reference to use")
-    load.add_argument("image")
     commands.add_parser("kubeconfig", help="print the path of its kubeconfig")
-    kubectl = commands.add_parser("kubectl", help="run kubectl with it")
-    kubectl.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser

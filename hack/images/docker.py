@@ -10,6 +10,9 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from hack.toolchain.commands import run
+from hack.toolchain.errors import CommandError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -125,16 +128,9 @@ def quiet(
 ) -> str:
     """Run the command and return stdout. Raises ImageError with the last lines of its output."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            env={**os.environ, **environment}, timeout=timeout,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ImageError(f"No end within {timeout:.0f} s of: {' '.join(command)}") from error
-    if done.returncode:
-        last = "\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:])
-        raise ImageError(f"Exit code {done.returncode} from: {' '.join(command)}\n{last}")
-    return done.stdout
+        return run(command, stdin="", timeout=timeout, env={**os.environ, **environment})
+    except CommandError as error:
+        raise ImageError(str(error)) from error
 
 
 def _docker(auth: Path | None) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    command: Sequence[str | Path], *, check: bool = True, stdin: str | None = None, timeout: float = 120,
+    command: Sequence[str | Path], *, check: bool = True, stdin: str | None = None, timeout: float | None = 120,
     env: Mapping[str, str] | None = None, cwd: Path | None = None, both: bool = False,
 ) -> str:  # fmt: skip
     """Run `command` and return its stdout, with `both` also its stderr.
