@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack.images import docker
 from hack.images.build import DIST
 from hack.images.platforms import target_platforms
 from hack.images.sbom import sbom_path, sbom_paths
@@ -44,8 +45,12 @@ def sign(settings: Settings, images: Images, progress: Progress, *, public_key: 
 def sign_image(cosigner: Signer, program: str, image: str, settings: Settings) -> None:
     """Sign one pushed image and its statements. Raises CommandError or ImageError."""
     cosigner.image(image)
-    for platform in target_platforms():
-        cosigner.attest(image, SBOM, sbom_path(program, platform))
+    platforms = target_platforms()
+    # Who pulls one platform's image looks for its SBOM there.
+    images = docker.platform_images(image, cosigner.login) if len(platforms) > 1 else {}
+    for platform in platforms:
+        for subject in {image, images.get(platform, image)}:
+            cosigner.attest(subject, SBOM, sbom_path(program, platform))
     with tempfile.TemporaryDirectory() as directory:
         statement = Path(directory) / "provenance.json"
         statement.write_text(json.dumps(provenance(program, settings.environment)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -83,6 +84,20 @@ def join(reference: str, images: Sequence[str], *, auth: Path | None = None) -> 
     subprocess.run([*manifest, "rm", reference], capture_output=True, check=False)
     quiet([*manifest, "create", *http, reference, *images])
     return quiet([*manifest, "push", "--purge", *http, reference]).split()[-1]
+
+
+def platform_images(index: str, environment: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    """Return {platform: NAME@DIGEST} of a pushed index, NAME@DIGEST. Raises ImageError.
+
+    `environment` may have DOCKER_CONFIG, the folder of the registry's login.
+    """
+    http = ["--insecure"] if on_this_machine(index) else []
+    manifest = json.loads(quiet(["docker", "manifest", "inspect", *http, index], environment))
+    name, _, _ = index.partition("@")
+    return {
+        f"{each['platform']['os']}/{each['platform']['architecture']}": f"{name}@{each['digest']}"
+        for each in manifest["manifests"]
+    }
 
 
 def pull(reference: str, *, timeout: float) -> bool:

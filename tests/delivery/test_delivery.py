@@ -356,6 +356,10 @@ def test_one_command_verifies_a_release(
 
         assert printed.count("signature, SBOM, provenance") == len(two_platforms.references)
         assert f"ok  {other}: signature" in printed
+        for platform, one in docker.platform_images(two_platforms.operator).items():
+            who = ("--key", public, "--insecure-ignore-tlog", "--allow-http-registry")
+            cosign("verify-attestation", *who, "--type", "cyclonedx", one)
+            assert platform in MACHINES
         [statement] = json.loads(
             cosign(
                 "verify-attestation", "--key", public, "--insecure-ignore-tlog", "--allow-http-registry",
