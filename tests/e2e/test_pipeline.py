@@ -142,7 +142,7 @@ def test_a_successful_build_deploys_and_verifies_the_images_that_it_pushed(
 def test_without_monitoring_its_stage_and_checks_are_skipped(green: Build) -> None:
     assert green.stages["Monitor"] == "SKIPPED"
     assert 'Stage "Monitor" skipped due to when conditional' in green.log
-    assert "  ok    mcqsolver/delivered answers through its Ingress: B (Service)" in green.log
+    assert "  ok    mcqsolver/delivered answers: B (Service)" in green.log
     assert "is scraped" not in green.log
     assert "not-looked-at" not in green.log  # the registry's password
 
@@ -224,7 +224,7 @@ def test_a_failed_verification_rolls_back_to_the_previous_images(pipeline: Pipel
     assert build.stages["Deploy"] == "SUCCESS"
     assert build.stages["Verify"] == "FAILURE"
     assert images(build)["operator"] != images(green)["operator"]
-    assert f"WRONG mcqsolver/delivered answers through its Ingress: {NOWHERE} did not answer" in build.log
+    assert f"WRONG mcqsolver/delivered answers: {NOWHERE} did not answer" in build.log
     assert pipeline.operator() == images(green)["operator"]
     assert pipeline.service() == images(green)["service"]
     assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
