@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Digest, Fraction, Model, ObjectName, Schedule, rule, rules, text
-from .exam_status import ExamStatus
+from .exam_status import MAX_SHARDS, ExamStatus
 from .pod_template import PodTemplate
 from .replica import Resources, SecretKey, SecretName, ServiceAccount, SolverRef
 from .resource import ExamKey, ExamRef, Resource, SolverKey
@@ -106,7 +106,7 @@ class ExamSpec(Model):
     change."""
     debias: Literal["none", "prior", "rotations"] | None = None
     """How to correct the model's preference for some letters; left out, the solver's own way."""
-    parallelism: int = Field(1, ge=1, le=64)
+    parallelism: int = Field(1, ge=1, le=MAX_SHARDS)
     """How many Pods ask in parallel; each asks a share of the questions. The solver's replicas do the work."""
     pass_: Annotated[Pass, Field(alias="pass")] = Pass()
     """Limits for the result; the condition Passed reports them."""

@@ -1,9 +1,19 @@
 """The status of an exam: the figures of its last result."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from .base import Model
 from .resource_status import ResourceStatus
+
+MAX_SHARDS = 64
+"""The most shards of an exam. Each has a ConfigMap."""
+
+
+def _bounded(shards: Any) -> Any:
+    """Return the number of shards within its bounds: an earlier release stored any number of a result."""
+    return max(0, min(shards, MAX_SHARDS)) if isinstance(shards, int) else shards
 
 
 class Interval(Model):
@@ -48,7 +58,7 @@ class ReportRef(Model):
     """The ConfigMap."""
     name: str
     """The sitting; the report's keys begin with it."""
-    shards: int = 1
+    shards: Annotated[int, BeforeValidator(_bounded)] = Field(1, ge=0, le=MAX_SHARDS)
     """The number of shards of the questions. The ConfigMaps NAME-0, NAME-1 and so on have one each."""
     digest: str | None = None
     """SHA-256 of the result, as the exam's Pods reported it; left out for a result from a backup."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
 
 from .base import Manifest
+from .exam_status import MAX_SHARDS
 
 SUFFIX = ".json"
 
@@ -80,9 +81,9 @@ class ExamResult(BaseModel):
     figures: Figures
     latency: Latency
     verdict: Verdict | None
-    shards: Count
+    shards: Annotated[int, Field(ge=0, le=MAX_SHARDS)]
     unanswered: Count
-    parts: Annotated[list[Text], Field(max_length=64)] = []
+    parts: Annotated[list[Text], Field(max_length=MAX_SHARDS)] = []
     """The digest of each shard's questions and answers."""
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from kubernetes.aio.config import ConfigException
 
 from mcq_operator.api import ExamKey, Manifest, names
+from mcq_operator.api.exam_status import MAX_SHARDS
 from mcq_operator.api.kinds import CONFIG_MAP
 from mcq_operator.api.text import escape_controls
 from mcq_operator.client import Client, Cluster, ClusterError, connect
@@ -17,8 +18,6 @@ from mcq_operator.client import Client, Cluster, ClusterError, connect
 Format = Literal["text", "json", "html"]
 LONGEST_REPORT = 64 * 2**20
 """Bytes. Anyone who may write ConfigMaps can pack anything into one."""
-MAX_SHARDS = 64
-"""The maximum of spec.parallelism."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
 

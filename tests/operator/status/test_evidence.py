@@ -244,6 +244,18 @@ def test_a_restored_annotation_does_not_stop_a_gates_exam() -> None:
     assert desired.exam.restored(gates, replicas, stored) is None
 
 
+@pytest.mark.parametrize(("stored", "read"), [(10_000, 64), (65, 64), (64, 64), (3, 3), (-1, 0)])
+def test_a_stored_number_of_shards_names_no_more_config_maps_than_an_exam_can_have(
+    stored: int, read: int
+) -> None:
+    report = {"configMap": "aqua-results", "name": JOB, "shards": stored}
+    resource = exam(ExamStatus.model_validate({"report": report}), parallelism=1)
+    names = desired.exam.result_names(resource)
+    assert len(names) == 1 + max(read, 1)
+    assert resource.status.report is not None
+    assert resource.status.report.shards == read
+
+
 def test_the_pods_get_the_baseline_with_its_digest() -> None:
     report = ReportRef(config_map="aqua-results", name=JOB, shards=2, digest="sha256:r")
     compared = exam(baselineRef={"name": "aqua"})
