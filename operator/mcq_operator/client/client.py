@@ -1,6 +1,7 @@
 """Requests to the API server: typed errors, and a count of every write."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -8,10 +9,11 @@ import msgspec
 from opentelemetry import trace
 
 from mcq_operator.api import FIELD_MANAGER, Manifest
-from mcq_operator.api.kinds import SERVICE, Kind, kind_of
+from mcq_operator.api.kinds import RECONCILED, SERVICE, Kind, kind_of
 from mcq_operator.store.observation import instance_of, is_creation
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
+from .json_depth import decode, decode_shallow
 from .transport import METADATA_LIST, Transport
 
 TRACER = trace.get_tracer("mcq_operator.client")
@@ -35,7 +37,7 @@ class _Listed(msgspec.Struct):
     items: list[_Object] | None = None
 
 
-_VERSIONS = msgspec.json.Decoder(_Listed).decode
+_VERSIONS = partial(decode, decoder=msgspec.json.Decoder(_Listed).decode)
 """Decodes only names and versions. Of thousands of objects, managedFields would take most of the memory."""
 
 
@@ -112,7 +114,13 @@ class Client:
     ) -> list[Manifest]:
         """Return all objects of a namespace, or of all, with these labels and fields. Raises ClusterError."""
         query = {"labelSelector": selector, "fieldSelector": fields}
-        response = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
+        response = await self._request(
+            "get",
+            kind.path(namespace),
+            query=_set(query),
+            missing_ok=True,
+            decode=decode_shallow if kind in RECONCILED else decode,
+        )
         return list(response["items"]) if response else []
 
     async def referring(self, kind: Kind, *, namespace: str, solver: str) -> Sequence[Manifest]:

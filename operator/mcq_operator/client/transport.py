@@ -17,6 +17,7 @@ from kubernetes.aio.config import ConfigException
 from mcq_operator.api import Manifest
 
 from .errors import NoAnswerError, UnavailableError, cluster_error
+from .json_depth import decode_shallow
 
 ERRORS = 400
 JSON = "application/json"
@@ -80,7 +81,7 @@ class Transport:
         body: Manifest | list[Manifest] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
-        decode: Callable[[bytes], Any] = msgspec.json.decode,
+        decode: Callable[[bytes], Any] = decode_shallow,
     ) -> Any:
         """Send a request; return the answer, decoded by `decode`.
 

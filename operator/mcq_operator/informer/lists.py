@@ -16,7 +16,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from mcq_operator.api.kinds import METADATA_ONLY, WATCHED, Kind
+from mcq_operator.api.kinds import METADATA_ONLY, RECONCILED, WATCHED, Kind
+from mcq_operator.client.json_depth import decode, decode_shallow
 from mcq_operator.client.transport import METADATA_LIST, METADATA_WATCH, TooLongError, read_at_most
 from mcq_operator.store import Listing, NamespacedName, Observation, observe
 
@@ -105,8 +106,9 @@ class Lists:
         """Record a page's objects; return the page without them, or None if it can't be read."""
         kind, namespace = listed
         try:
-            page = _DECODER.decode(body)
-            observed = [observe(kind, msgspec.json.decode(item)) for item in page.items or ()]
+            page = decode(body, _DECODER.decode)
+            decode_item = decode_shallow if kind in RECONCILED else decode
+            observed = [observe(kind, decode_item(bytes(item))) for item in page.items or ()]
         except msgspec.DecodeError:
             # kopf can't read it either, and repeats the request.
             return None

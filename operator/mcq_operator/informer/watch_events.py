@@ -5,7 +5,8 @@ event for handlers that this operator does not have: 1.5 ms of CPU an event, whe
 (docs/benchmarks.md). So this module reads the events, and hands kopf bookmarks in their place: kopf connects, resumes
 after the last event, and lists again when the server no longer knows that one.
 
-The events of solvers and exams go to kopf's handlers.
+The events of solvers and exams go to kopf's handlers, without their deepest values: kopf ends at one that it can't
+decode.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,6 +17,7 @@ import aiohttp
 import msgspec
 
 from mcq_operator.api.kinds import RECONCILED, Kind
+from mcq_operator.client.json_depth import decode, shallow
 from mcq_operator.store import Observation, observe
 
 from .lists import OK, scope
@@ -33,7 +35,7 @@ _DECODER = msgspec.json.Decoder(_Event)
 
 @dataclass(frozen=True)
 class Events:
-    """Takes the events of children and Pods out of kopf's watches.
+    """Takes the events of children and Pods out of kopf's watches, and deep values out of those of resources.
 
     Attributes:
         on_events: called with the objects of one or more events of a kind, in the server's order. kopf's handlers
@@ -46,10 +48,10 @@ class Events:
     async def intercept(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send kopf's request. In a watch of children or Pods, replace the body by one that reads the events."""
+        """Send kopf's request. In a watch, replace the body by one that reads or shortens the events."""
         response = await handler(request)
         watched = scope(request.url.path) if "watch" in request.url.query else None
-        if watched and watched[0] not in RECONCILED and response.status == OK:
+        if watched and response.status == OK:
             body = _WatchBody(response.content, watched[0], self.on_events)
             response.content = cast("aiohttp.StreamReader", body)
         return response
@@ -68,7 +70,7 @@ class _WatchBody:
         return getattr(self.content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Yield the lines that kopf needs: errors, the server's bookmarks, and ours."""
+        """Yield the lines that kopf needs: events of resources, errors, the server's bookmarks, and ours."""
         rest = b""
         async for chunk in self.content.iter_chunked(size):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -78,6 +80,9 @@ class _WatchBody:
         yield rest
 
     def _take(self, lines: Sequence[bytes]) -> bytes:
+        """Return the lines for kopf; pass the objects of the others on."""
+        if self.kind in RECONCILED:
+            return b"".join(shallow(line) + b"\n" for line in lines if line)
         observed: list[Observation] = []
         for_kopf: list[bytes] = []
         last = b""
@@ -96,9 +101,9 @@ class _WatchBody:
     def _observation(self, line: bytes) -> Observation | None:
         """Return the object of an event; None for any other line, and for one that can't be read, which ends kopf."""
         try:
-            event = _DECODER.decode(line)
+            event = decode(line, _DECODER.decode)
             if event.type in CHANGES:
-                return observe(self.kind, msgspec.json.decode(event.object), gone=event.type == "DELETED")
+                return observe(self.kind, decode(bytes(event.object)), gone=event.type == "DELETED")
         except msgspec.DecodeError:
             pass
         return None

@@ -254,6 +254,30 @@ async def test_a_refused_child_is_reported_and_does_not_stop_the_others(
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
+@pytest.mark.parametrize("deployed", [False, True])
+async def test_a_deeply_nested_spec_is_reported(kubectl: Kubectl, bench: Bench, deployed: bool) -> None:
+    """The API server accepts 10,000 levels in a field without a schema; Python's decoders accept a tenth of that."""
+    path = f"/apis/mcq-operator.dev/v1alpha1/namespaces/{kubectl.namespace}/mcqsolvers"
+    deep = '{"a":' * 2_000 + "1" + "}" * 2_000
+    metadata = {"name": "demo"}
+    if deployed:
+        apply(kubectl, {})
+        await bench.settle()
+        metadata["resourceVersion"] = existing(kubectl, "mcq", "demo")["metadata"]["resourceVersion"]
+    solver = (
+        '{"apiVersion":"mcq-operator.dev/v1alpha1","kind":"MCQSolver",'
+        f'"metadata":{json.dumps(metadata)},"spec":{{"scheduling":{{"affinity":{deep}}}}}}}'
+    )
+    verb = ("replace", f"{path}/demo") if deployed else ("create", path)
+    kubectl(verb[0], "--raw", verb[1], "-f", "-", stdin=solver)
+    for _ in range(2):
+        await bench.reconcile()
+    conditions = kubectl("get", "mcq", "demo", "-o", "jsonpath={.status.conditions[?(@.type=='Degraded')]}")
+    degraded = json.loads(conditions)
+    assert degraded["reason"] == "ApplyRefused"
+    assert "affinity.a" in degraded["message"]
+
+
 async def test_a_cluster_without_image_volumes_is_named(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"model": {"uri": "oci://registry.example.com/qwen:v1"}})
     await bench.settle()

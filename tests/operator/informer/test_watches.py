@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from tests.operator.support import eventually, write_kubeconfig
 
 from mcq_operator.api import Key, Manifest, SolverKey
-from mcq_operator.api.kinds import CONFIG_MAP, SERVICE, WATCHED, Kind
+from mcq_operator.api.kinds import CONFIG_MAP, SERVICE, SOLVER, WATCHED, Kind
 from mcq_operator.client import CachedClient, Cluster
 from mcq_operator.informer import lists, watches
 from mcq_operator.informer.staleness import WatchStaleness
@@ -40,11 +40,13 @@ OWNER = {
 
 
 class Server:
-    """A fake API server with Services; each page of a list has `page` objects."""
+    """A fake API server with Services and solvers; each page of a list of Services has `page` objects."""
 
     def __init__(self) -> None:
         self.version = 10
         self.services: dict[str, Manifest] = {}
+        self.solvers: dict[str, str] = {}
+        self.solver_streams: list[web.StreamResponse] = []
         self.lists = 0
         self.streams: list[web.StreamResponse] = []
         self.watched_from: list[int] = []
@@ -67,6 +69,15 @@ class Server:
         self.services[name] = {"metadata": metadata, "spec": {"changed": self.version}}
         return {"type": "MODIFIED", "object": self.services[name]}
 
+    def put_solver(self, name: str, affinity: str = "{}") -> str:
+        """Store a solver without sending its event; return the event. The text `affinity` may be deep."""
+        self.version += 1
+        metadata = {"namespace": "team", "name": name, "uid": name, "resourceVersion": str(self.version)}
+        self.solvers[name] = (
+            f'{{"metadata":{json.dumps(metadata)},"spec":{{"scheduling":{{"affinity":{affinity}}}}}}}'
+        )
+        return f'{{"type":"MODIFIED","object":{self.solvers[name]}}}'
+
     def delete(self, name: str) -> None:
         """Delete a Service without sending an event."""
         self.version += 1
@@ -88,6 +99,8 @@ class Server:
             web.get("/api/v1", self._core),
             web.get("/apis", self._groups),
             web.get("/apis/apiextensions.k8s.io/v1", self._extensions),
+            web.get(f"/apis/{SOLVER.api_version}", self._own_kinds),
+            web.get(SOLVER.path(None), self._solvers),
             web.get(PATH, self._services),
             web.get(CONFIG_MAP.path(None), self._config_maps),
         ]
@@ -98,7 +111,9 @@ class Server:
     async def _groups(self, _: web.Request) -> web.Response:
         version = {"version": "v1"}
         group = {"name": "apiextensions.k8s.io", "versions": [version], "preferredVersion": version}
-        return web.json_response({"groups": [group]})
+        own = {"version": SOLVER.version}
+        own_group = {"name": SOLVER.group, "versions": [own], "preferredVersion": own}
+        return web.json_response({"groups": [group, own_group]})
 
     async def _core(self, _: web.Request) -> web.Response:
         return web.json_response(
@@ -107,6 +122,15 @@ class Server:
 
     async def _extensions(self, _: web.Request) -> web.Response:
         return web.json_response({"resources": [_resource("CustomResourceDefinition")]})
+
+    async def _own_kinds(self, _: web.Request) -> web.Response:
+        return web.json_response({"resources": [_resource("MCQSolver")]})
+
+    async def _solvers(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(request, self.solver_streams)
+        page = f'{{"metadata":{{"resourceVersion":"{self.version}"}},"items":[{",".join(self.solvers.values())}]}}'
+        return web.Response(text=page, content_type="application/json")
 
     async def _services(self, request: web.Request) -> web.StreamResponse:
         if self.error_status is not None:
@@ -134,15 +158,18 @@ class Server:
         metadata = {"resourceVersion": str(self.version), "continue": more}
         return web.json_response({"metadata": metadata, "items": page})
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
+    async def _watch(
+        self, request: web.Request, streams: list[web.StreamResponse] | None = None
+    ) -> web.StreamResponse:
+        streams = self.streams if streams is None else streams
         stream = web.StreamResponse()
         await stream.prepare(request)
-        self.streams.append(stream)
+        streams.append(stream)
         self.watched_from.append(int(request.query["resourceVersion"]))
         try:
             await self.disconnects.wait()
         finally:
-            self.streams.remove(stream)
+            streams.remove(stream)
         return stream
 
 
@@ -151,7 +178,7 @@ def _resource(kind: str) -> dict[str, Any]:
         "kind": kind,
         "name": f"{kind.lower()}s",
         "singularName": kind.lower(),
-        "namespaced": kind in ("Service", "ConfigMap"),
+        "namespaced": kind in ("Service", "ConfigMap", "MCQSolver"),
         "verbs": ["list", "watch", "patch"],
     }
 
@@ -281,6 +308,31 @@ async def test_the_data_of_config_maps_is_neither_listed_nor_watched(operator: O
         (False, media_type.format("PartialObjectMetadataList")),
         (True, media_type.format("PartialObjectMetadata")),
     ]
+
+
+@pytest.mark.parametrize("levels", [200, 2_000, 9_000])
+async def test_a_deep_object_stops_no_other_one(operator: Operator, levels: int) -> None:
+    """kopf ends at a solver that it can't decode; a Service has deep values in its managedFields alone."""
+    deep = '{"a":' * levels + "1" + "}" * levels
+    server = operator.server
+    server.put_solver("listed")
+    server.put_solver("deep", affinity=deep)
+    async with running(operator, absent=OTHERS - {SOLVER}) as watch:
+        await eventually(lambda: bool(server.solver_streams and server.streams))
+        for line in server.put_solver("deep", affinity=deep), server.put_solver("new"):
+            await server.solver_streams[0].write(line.encode() + b"\n")
+        event = json.dumps(server.put("service"))
+        await server.send_event(
+            event.replace('"metadata": {', f'"metadata": {{"managedFields": [{deep}], ', 1)
+        )
+        await eventually(lambda: operator.names() == {"service"})
+        solvers = {SolverKey("team", name) for name in ("listed", "deep", "new")}
+        await eventually(lambda: solvers <= set(operator.reconciled))
+        assert not watch.done()
+        assert len(server.solver_streams) == len(server.streams) == 1
+        stored = await operator.client.get(SOLVER, namespace="team", name="deep")
+        assert stored is not None
+        assert stored["spec"]["scheduling"]["affinity"]["a"]
 
 
 async def test_a_relist_without_a_difference_requeues_nothing(watched: Operator) -> None:
