@@ -65,6 +65,9 @@ class GateStatus(Model):
 
     candidate: str
     """A digest of the change and the gate's limits."""
+    attempt: str = ""
+    """A digest of the candidate's spec, the exam's spec and its questions. With another one, a change that did not
+    pass takes the exam again."""
     change: str = ""
     """The digest of the change; an approval names it."""
     generation: int = Field(ge=0)

@@ -83,6 +83,8 @@ def dashboards_name(solver: MCQSolver) -> str:
 
 PROMOTE_ANNOTATION = f"{GROUP}/promote"
 """Lets one change through its gate. The value has the change's digest, the author and the reason."""
+RETRY_ANNOTATION = f"{GROUP}/retry"
+"""Another value lets a change that did not pass its gate take the exam again."""
 PAUSE_UPGRADE = f"{GROUP}/pause-upgrade"
 """With the value true, an upgrade of the operator keeps a solver's replicas until its spec changes."""
 LONGEST_EXAM = 40

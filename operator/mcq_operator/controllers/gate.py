@@ -31,6 +31,8 @@ async def gated_change(
         # Drop the record of a change that was taken back; keep the record of a change that went through.
         return (None, None) if status.gate.holds(recorded) else (recorded, None)
     candidate = desired.gate.candidate_id(solver, gate, images=images)
+    exam = await readable(cluster.exam(ExamKey(solver.namespace, gate.exam_ref.name)))
+    attempt = desired.gate.attempt(solver, exam)
     replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
     if recorded is None or not status.gate.holds(recorded):
         replica_set, digest = "", solver.status.template_digest
@@ -39,7 +41,7 @@ async def gated_change(
     if replica_set not in replica_sets:
         newest = status.rollback.newest(replica_sets.values())
         replica_set = newest["metadata"]["name"] if newest else ""
-    if recorded is None or recorded.candidate != candidate:
+    if recorded is None or recorded.candidate != candidate or status.gate.may_try_again(recorded, attempt):
         recorded = GateStatus(
             candidate=candidate,
             change=identity,
@@ -52,7 +54,9 @@ async def gated_change(
             message="",
             previous=solver.status.promoted,
         )
-    recorded = recorded.model_copy(update={"replica_set": replica_set})
+    recorded = recorded.model_copy(
+        update={"replica_set": replica_set, "attempt": attempt or recorded.attempt}
+    )
     return recorded, status.rollback.template(replica_sets[replica_set]) if replica_set else None
 
 

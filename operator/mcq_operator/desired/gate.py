@@ -42,8 +42,26 @@ def identity(solver: MCQSolver, *, images: ServiceImages) -> str:
 
 
 def candidate_id(solver: MCQSolver, gate: Gate, *, images: ServiceImages) -> str:
-    """Return a digest of a change and the gate's limits."""
-    return digest([identity(solver, images=images), _plain(gate)])
+    """Return a digest of a change, the gate's limits, and the request to try again, if there is one."""
+    retry = solver.metadata.annotations.get(names.RETRY_ANNOTATION)
+    return digest([identity(solver, images=images), _plain(gate), *([retry] if retry else [])])
+
+
+def attempt(solver: MCQSolver, exam: MCQExam | None) -> str:
+    """Return a digest of what may decide an attempt of the same change; empty until the exam's questions are known.
+
+    Without defaults, so that it stays the same if a new release of the operator knows more fields.
+    """
+    if exam is None or exam.status.exam_digest is None:
+        return ""
+    spec = MCQSolver.model_validate(candidate(solver)).spec
+    return digest(
+        [
+            spec.model_dump(mode="json", exclude_defaults=True),
+            exam.spec.model_dump(mode="json", exclude_defaults=True, exclude={"schedule", "pass_"}),
+            exam.status.exam_digest,
+        ]
+    )
 
 
 def candidate(solver: MCQSolver) -> Manifest:

@@ -57,7 +57,9 @@ def problem(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) 
 
 
 def rerun_advice(exam: MCQExam, job: str | None) -> str:
-    """Return advice with the command that repeats an exam."""
+    """Return advice with the command that repeats an exam. A gate's candidate is gone with the first result."""
+    if exam.parent:
+        return "The condition ExamPassed of the solver with the gate says how to run the exam again."
     return f"To run the exam again: kubectl delete job -n {exam.namespace} {job}"
 
 

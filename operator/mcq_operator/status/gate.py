@@ -9,7 +9,7 @@ from mcq_operator.api.gate_status import GatePhase
 from mcq_operator.api.observed import ObservedSolver
 from mcq_operator.api.resource_status import LONGEST_MESSAGE
 
-from . import gate_override, loaded_model
+from . import gate_override, loaded_model, watch
 from .finding import Failure, Finding
 
 TOLERANCE_SECONDS = 120.0
@@ -47,6 +47,15 @@ class GateObjects:
 def holds(gate: GateStatus | None) -> bool:
     """Return whether the gate keeps the change from users, for now or for good."""
     return gate is not None and gate.phase not in PROMOTED
+
+
+def may_try_again(gate: GateStatus, attempt: str) -> bool:
+    """Return whether a change that did not pass takes the exam again, because another attempt may end otherwise.
+
+    A change that was worse for users comes back only if a person asks for it.
+    """
+    ended = gate.phase in ENDED and not watch.refused(gate)
+    return ended and bool(gate.attempt and attempt) and gate.attempt != attempt
 
 
 def lost(gate: GateStatus | None) -> bool:
@@ -124,14 +133,11 @@ def _follow_candidate(
     if current and candidate_exam.status.is_true("Complete"):
         return _decide(solver, gate, candidate, candidate_exam)
     if current and (detail := _lasting_failure(candidate_exam, now, at_once=FINAL)) is not None:
-        return _to(gate, "Refused", "ExamFailed", f"The exam could not run. {detail} {advice(solver, gate)}")
+        message = f"The exam could not run. {detail} {advice(solver, gate)}{_try_again(solver)}"
+        return _to(gate, "Refused", "ExamFailed", message)
     if (failed := _start_failure(candidate, now)) is not None:
-        return _to(
-            gate,
-            "Refused",
-            "CandidateNotReady",
-            f"{name} did not become ready. {failed} {advice(solver, gate)}",
-        )
+        message = f"{name} did not become ready. {failed} {advice(solver, gate)}{_try_again(solver)}"
+        return _to(gate, "Refused", "CandidateNotReady", message)
     if not candidate.status.is_true("Ready"):
         detail = _message(candidate, "Ready")
         return _to(gate, "Sitting", "CandidateStarting", f"{name} starts. {detail}")
@@ -167,6 +173,13 @@ def advice(
 ) -> str:
     """Return which replicas answer, and what a person can do about a change that is not promoted."""
     return f"{replicas} Change the spec, or {_let_through(solver, gate)}"
+
+
+def _try_again(solver: MCQSolver) -> str:
+    return (
+        f" To try again without a change: kubectl annotate --overwrite mcq -n {solver.namespace} {solver.name}"
+        f' {names.RETRY_ANNOTATION}="$(date)"'
+    )
 
 
 def _let_through(solver: MCQSolver, gate: GateStatus) -> str:

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kubernetes.client import ApiException
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.controllers.test_exams import apply_exam, finish_job, jobs, part, result_store
@@ -187,6 +188,32 @@ async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replica
     await settle(bench)
     assert "gate" not in existing(kubectl, "mcq", "demo")["status"]
     assert condition(kubectl, "Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize("remedy", ["memory", "annotation"])
+async def test_a_refused_change_takes_the_exam_again_after_a_remedy(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path, remedy: str
+) -> None:
+    """The result of the first attempt does not count for the second."""
+    rows = await start_candidate(kubectl, bench, tmp_path)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
+    await settle(bench)
+    assert gate(kubectl)["phase"] == "Refused"
+    await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
+    first = existing(kubectl, "mcqexam", CANDIDATE)["metadata"]["uid"]
+    if remedy == "memory":
+        patch(kubectl, "mcq", "demo", {"spec": {"resources": {"limits": {"memory": "9Gi"}}}})
+    else:
+        kubectl("annotate", "mcq", "demo", "mcq-operator.dev/retry=today")
+    await make_ready(kubectl, bench, CANDIDATE)
+    assert gate(kubectl)["phase"] == "Sitting"
+    assert existing(kubectl, "mcqexam", CANDIDATE)["metadata"]["uid"] != first
+    await until(
+        lambda: len([each for each in jobs(kubectl) if each["metadata"]["name"].startswith(CANDIDATE)]) == 1
+    )
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await settle(bench)
+    assert (gate(kubectl)["phase"], precision(kubectl)) == ("Passed", "float32")
 
 
 async def test_a_refused_change_does_not_roll_out_when_the_deployment_is_deleted(
