@@ -57,6 +57,11 @@ class Deployment:
         """Whether exactly the desired replicas exist, all of the newest revision and available."""
         return self.current and self.replicas == self.updated == self.available == self.desired
 
+    @property
+    def has_only_newest(self) -> bool:
+        """Whether a replica is available, and every one has the newest revision, so that no earlier one can answer."""
+        return self.current and self.replicas == self.updated and self.available > 0
+
     def rolled_out(self, solver: MCQSolver) -> bool:
         """Return whether every replica has the newest revision, and the desired number is available.
 

@@ -64,9 +64,9 @@ class CanaryProber(Prober[CanaryVerdict]):
     ) -> CanaryVerdict:
         """Return the known verdict about these replicas; ask if there is none, or if it has expired.
 
-        Don't ask before the roll-out is complete: an old replica could answer.
+        Don't ask while there are replicas of an earlier revision: one of them could answer. Replicas may be missing.
         """
-        if deployment is None or not deployment.rolled_out(solver):
+        if deployment is None or not deployment.has_only_newest:
             return PENDING
         replicas = fingerprint(solver, deployment, pods)
         return self._answer(solver.key, replicas, partial(self._ask_in_turn, solver.key))

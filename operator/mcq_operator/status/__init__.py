@@ -142,13 +142,7 @@ def _previous(solver: MCQSolver, change: GateStatus | None, promoted: str) -> st
 
 def _answers(deployment: Deployment | None, verdict: CanaryVerdict) -> bool:
     """Return whether a replica of the newest revision answers, and there are none of an earlier one."""
-    return (
-        deployment is not None
-        and deployment.current
-        and deployment.replicas == deployment.updated
-        and deployment.available > 0
-        and verdict.outcome == "answered"
-    )
+    return deployment is not None and deployment.has_only_newest and verdict.outcome == "answered"
 
 
 def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdict) -> bool:

@@ -114,14 +114,22 @@ async def test_a_late_verdict_requeues_the_key_and_stays() -> None:
     assert bench.questions == 1
 
 
-async def test_no_question_before_the_rollout_is_complete() -> None:
+async def test_no_question_while_a_replica_of_an_earlier_revision_could_answer() -> None:
     bench = Bench()
-    unfinished: tuple[dict[str, Any], ...] = ({"available": 2}, {"observed_generation": 3}, {"replicas": 4})
+    unfinished: tuple[dict[str, Any], ...] = ({"available": 0}, {"observed_generation": 3}, {"replicas": 4})
     for changes in unfinished:
         assert (await bench.read_verdict(**changes)).outcome == "pending"
     none: dict[str, Any] = {"desired": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
     assert (await bench.read_verdict(**none)).outcome == "pending"
     assert bench.questions == 0
+
+
+@pytest.mark.parametrize("missing", [{"available": 1}, {"replicas": 1, "updated": 1, "available": 1}])
+async def test_the_replicas_that_exist_are_asked_if_others_can_not_start(missing: dict[str, Any]) -> None:
+    """For example if the cluster has room for one of three."""
+    bench = Bench()
+    assert (await bench.read_verdict(**missing)).outcome == "pending"
+    assert (await bench.read_verdict(**missing)).outcome == "answered"
 
 
 async def test_replicas_of_another_revision_are_asked_again() -> None:
@@ -146,8 +154,6 @@ async def test_a_changed_number_of_replicas_is_not_asked_again() -> None:
     assert (await bench.read_verdict(spec=scaled, **more)).outcome == "answered"
     assert (await bench.read_verdict(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
     assert bench.questions == 1
-    # Without an autoscaler, all desired replicas must be available.
-    assert (await bench.read_verdict(**more)).outcome == "pending"
 
 
 async def test_the_old_answer_stays_during_the_next_question() -> None:

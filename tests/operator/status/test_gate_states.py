@@ -306,6 +306,8 @@ def test_first_replicas_that_never_answered_do_not_gate_their_correction(
     assert broken.promoted == ""
     corrected = next_status(gated(status=stored(broken)), None, "corrected")
     assert corrected.promoted == "corrected"
+    fewer = next_status(gated(), None, "first", deployment=deployment(replicas=2, updated=2, available=1))
+    assert fewer.promoted == "first"
     failing = next_status(gated(status=stored(corrected)), None, "corrected", canary="failed")
     assert failing.promoted == "corrected"
 
