@@ -42,6 +42,7 @@ from .client import Client
 from .discovery import Discovery
 from .errors import ClusterError, InvalidSpecError
 from .route_table import RouteTable
+from .scopes import Scopes
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Cluster:
     ) -> None:
         """Serve `namespaces`, or all of them if there are none; `instance` is the reporter of Events."""
         self._client = client
-        self._scopes: list[str | None] = [*namespaces] or [None]
+        self._scopes = Scopes(namespaces)
         self._instance = instance
         self._listing = asyncio.Semaphore(AT_ONCE)
         self._discovery = Discovery(client)
@@ -86,28 +87,41 @@ class Cluster:
             self._client.forget(kind)
 
     def unlisted(self) -> set[Kind]:
-        """Return the kinds with a watch that has not listed its objects yet."""
+        """Return the kinds with a watch that has not listed its objects yet, and that the server does not refuse."""
         watches = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
-        return {kind for kind, scope in watches if not self._client.listed(kind, scope)}
+        return {
+            kind
+            for kind, scope in watches
+            if not self._client.listed(kind, scope) and not self._scopes.is_refused(kind, scope)
+        }
+
+    def unreadable(self, kind: Kind) -> set[str]:
+        """Return the namespaces whose objects of the kind the operator may not list."""
+        return self._scopes.unreadable(kind)
 
     async def keys(self) -> list[Key]:
-        """Return the keys of all solvers and exams. Raises ClusterError."""
+        """Return the keys of all solvers and exams, except in unreadable namespaces. Raises ClusterError."""
         keys: list[Key] = []
         for kind in RECONCILED:
             for namespace in self._scopes:
-                for item in await self._client.list(kind, namespace=namespace):
+                request = self._client.list(kind, namespace=namespace)
+                for item in await self._scopes.read(kind, namespace, request) or ():
                     metadata = item["metadata"]
                     keys.append(KEYS[kind.kind](metadata["namespace"], metadata["name"]))
         return keys
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
-        """Return the versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
+        """Return the versions of all watched objects of a kind, by namespace and name; see `unreadable`.
+
+        Raises ClusterError.
+        """
         selector = names.watch_selector(kind)
         versions: dict[tuple[str, str], int] = {}
         for namespace in self._scopes:
             # An operator of fifty namespaces must not list all of them, for all kinds, at once.
             async with self._listing:
-                versions |= await self._client.versions(kind, namespace=namespace, selector=selector)
+                request = self._client.versions(kind, namespace=namespace, selector=selector)
+                versions |= await self._scopes.read(kind, namespace, request) or {}
         return versions
 
     async def solver(self, key: SolverKey) -> MCQSolver | None:

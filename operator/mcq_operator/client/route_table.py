@@ -16,6 +16,7 @@ from mcq_operator.api.observed import Rival
 from mcq_operator.api.routes import Route, routes
 
 from .client import Client
+from .scopes import Scopes
 
 LIST_SECONDS = 30.0
 MIN_LIST_SECONDS = 2.0
@@ -24,10 +25,10 @@ MIN_LIST_SECONDS = 2.0
 class RouteTable:
     """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, from the last list."""
 
-    def __init__(self, client: Client, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
-        """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
+    def __init__(self, client: Client, *, scopes: Scopes, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
         self._client = client
-        self._scopes = list(scopes)
+        self._scopes = scopes
         self._clock = clock
         self._listed = float("-inf")
         self._listing = asyncio.Lock()
@@ -83,12 +84,15 @@ class RouteTable:
             started = self._clock()
             scopes = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
             lists = await asyncio.gather(
-                *(self._client.list(kind, namespace=namespace) for kind, namespace in scopes)
+                *(
+                    self._scopes.read(kind, namespace, self._client.list(kind, namespace=namespace))
+                    for kind, namespace in scopes
+                )
             )
             self._routes = {
                 route
                 for (kind, _), items in zip(scopes, lists, strict=True)
-                for item in items
+                for item in items or ()
                 for route in routes(kind, item)
             }
             self._by_host = {}

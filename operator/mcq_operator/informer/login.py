@@ -13,10 +13,11 @@ import kopf
 
 from mcq_operator.api.kinds import WATCHED
 
-from .lists import Lists, Response
+from .lists import Lists, Response, scope
 from .watch_events import Events
 
 TRANSIENT = frozenset({409, 410})
+FORBIDDEN = 403
 NOT_FOUND = 404
 SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
@@ -58,10 +59,18 @@ async def retryable(
 
     404 for an API group stays: it tells kopf that a kind is not installed. 404 for a watched kind becomes 429 until
     the operator's own discovery notices that the kind is gone, and ends its watch. 401 stays, which makes kopf log in
-    again, and 403, because missing permissions must be noticed.
+    again. 403 stays for a list of all namespaces, because missing permissions must be noticed. 403 for one namespace
+    becomes 429: someone may have deleted it, and the operator's rights with it, and the others must not suffer.
     """
     response = await handler(request)
     removed = response.status == NOT_FOUND and request.url.name in _PLURALS
-    if removed or response.status in TRANSIENT or response.status >= SERVER_ERROR:
+    refused = response.status == FORBIDDEN and _is_of_one_namespace(request.url.path)
+    if removed or refused or response.status in TRANSIENT or response.status >= SERVER_ERROR:
         response.status = TOO_MANY_REQUESTS
     return response
+
+
+def _is_of_one_namespace(path: str) -> bool:
+    """Return whether it is the path of a list or a watch in a single namespace."""
+    watched = scope(path)
+    return watched is not None and watched[1] is not None

@@ -30,9 +30,14 @@ class WatchStaleness:
         versions: Callable[[Kind], Awaitable[Mapping[tuple[str, str], int]]],
         *,
         clock: Callable[[], float],
+        unreadable: Callable[[Kind], Collection[str]] = lambda _: (),
     ) -> None:
-        """`versions` lists the version of each watched object of a kind; `clock` is monotonic, in seconds."""
+        """`versions` lists the version of each watched object of a kind, except in its `unreadable` namespaces.
+
+        `clock` is monotonic, in seconds.
+        """
         self._list = versions
+        self._unreadable = unreadable
         self._clock = clock
         self._observed: dict[Kind, dict[tuple[str, str], int]] = {}
         self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
@@ -112,7 +117,9 @@ class WatchStaleness:
         now = self._compared[kind] = self._clock()
         # The deletion event of an object that the list lacks is missing, too. Its version is unknown, so it gets the
         # highest number. An object too new for the server's cache looks the same, until the next comparison.
-        missing = {**listed, **{name: sys.maxsize for name in known if name not in listed}}
+        unread = self._unreadable(kind)
+        gone = [name for name in known if name not in listed and name[0] not in unread]
+        missing = {**listed, **dict.fromkeys(gone, sys.maxsize)}
         self._late[kind] = {
             # Keep the first listed version: newer ones may come all the time.
             name: late[name] if name in late and known.get(name, 0) < late[name][0] else (version, now)

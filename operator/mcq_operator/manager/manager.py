@@ -127,7 +127,7 @@ async def lead(
 
         probers = Probers.over_http(session, canary_url=settings.canary_url, requeue=requeue)
         queue = _queue(settings, metrics, cluster, probers)
-        staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
+        staleness = WatchStaleness(cluster.versions, clock=time.monotonic, unreadable=cluster.unreadable)
         metrics.longest.set_function(queue.longest)
         health.longest_reconcile = queue.longest
         changed, listed = asyncio.Event(), asyncio.Event()

@@ -1,6 +1,7 @@
 """Reconciles of every resource without an event: at the start, at intervals, and when kinds come or go."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -69,17 +70,23 @@ async def resync(cluster: Cluster, queue: WorkQueue[Key], *, every: float) -> No
 
 
 async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
-    """Wait for the lists; for those of kinds with a CRD only for a limited time."""
+    """Wait for the lists; for those of kinds with a CRD only for a limited time, and for no list that is refused."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + LIST_TIMEOUT_SECONDS
     while missing := cluster.unlisted():
-        optional = all(kind.provider for kind in missing)
         try:
-            async with asyncio.timeout_at(deadline if optional else None):
+            async with asyncio.timeout_at(deadline):
                 await listed.wait()
         except TimeoutError:
-            logger.warning("starting without a list of %s", ", ".join(sorted(kind.kind for kind in missing)))
-            return
+            if all(kind.provider for kind in missing):
+                kinds = ", ".join(sorted(kind.kind for kind in missing))
+                logger.warning("starting without a list of %s", kinds)
+                return
+            for kind in missing:
+                with contextlib.suppress(ClusterError):
+                    # It notes the namespaces that refuse it.
+                    await cluster.versions(kind)
+            deadline = clock() + LIST_TIMEOUT_SECONDS
         listed.clear()
 
 

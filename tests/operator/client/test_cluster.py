@@ -8,8 +8,8 @@ from kubernetes.aio.client.exceptions import ApiException
 from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
-from mcq_operator.api import Manifest, ObjectRef
-from mcq_operator.api.kinds import Kind, ref_of
+from mcq_operator.api import Manifest, ObjectRef, SolverKey
+from mcq_operator.api.kinds import EXAM, INGRESS, SERVICE, Kind, ref_of
 from mcq_operator.client import Cluster, ConflictError, RefusedError, UnavailableError
 from mcq_operator.client.children import Children
 from mcq_operator.client.errors import cluster_error
@@ -78,3 +78,55 @@ def test_an_errors_type_says_what_to_do_and_its_message_quotes_the_server(
     assert type(actual) is kind
     message = json.loads(body)["message"] if body.startswith("{") else body or "Because"
     assert message in str(actual)
+
+
+class Refusing:
+    """An API server that refuses the lists of some namespaces, as after the deletion of a namespace and its Role."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = set(refused)
+
+    def _check(self, namespace: str | None) -> str:
+        if namespace in self.refused:
+            raise RefusedError("forbidden: User cannot list resource")
+        return namespace or "all"
+
+    async def list(self, kind: Kind, *, namespace: str | None, **_: object) -> list[Manifest]:
+        name = self._check(namespace)
+        return [] if kind is EXAM else [{"metadata": {"namespace": name, "name": "demo"}, "spec": {}}]
+
+    async def versions(self, _: Kind, *, namespace: str | None, **__: object) -> dict[tuple[str, str], int]:
+        return {(self._check(namespace), "demo"): 7}
+
+    def listed(self, _: Kind, namespace: str | None) -> bool:
+        return namespace not in self.refused
+
+
+async def test_an_unreadable_namespace_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    server: Any = Refusing("gone")
+    cluster = Cluster(server, namespaces=["gone", "team"])
+    assert cluster.unlisted()
+    for _ in range(2):
+        assert await cluster.keys() == [SolverKey("team", "demo")]
+        assert await cluster.versions(SERVICE) == {("team", "demo"): 7}
+    assert cluster.unreadable(SERVICE) == {"gone"}
+    assert caplog.text.count("can't list services in namespace gone") == 1
+    for kind in cluster.unlisted():
+        await cluster.versions(kind)
+    assert not cluster.unlisted()
+    new = {"metadata": {"namespace": "team", "name": "new"}, "spec": {}}
+    assert await cluster.routes.rival(INGRESS, new, None) is None
+
+    server.refused.clear()
+    assert await cluster.keys() == [SolverKey("gone", "demo"), SolverKey("team", "demo")]
+    await cluster.versions(SERVICE)
+    assert cluster.unreadable(SERVICE) == set()
+
+
+@pytest.mark.parametrize("namespaces", [[], ["gone"], ["gone", "lost"]])
+async def test_missing_permissions_are_an_error(namespaces: list[str]) -> None:
+    server: Any = Refusing("gone", "lost")
+    if not namespaces:
+        server._check = Refusing(None)._check  # type: ignore[arg-type]
+    with pytest.raises(RefusedError, match="forbidden"):
+        await Cluster(server, namespaces=namespaces).keys()

@@ -9,6 +9,7 @@ from mcq_operator.api import Manifest
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind, kind_of
 from mcq_operator.client import UnavailableError
 from mcq_operator.client.route_table import RouteTable
+from mcq_operator.client.scopes import Scopes
 
 
 def ingress(host: str | None, path: str, *, path_type: str = "Prefix", namespace: str = "theirs") -> Manifest:
@@ -58,7 +59,7 @@ class Listing:
 
 
 def table_of(client: Listing) -> RouteTable:
-    return RouteTable(cast("Any", client), scopes=[None], clock=lambda: 0.0)
+    return RouteTable(cast("Any", client), scopes=Scopes(), clock=lambda: 0.0)
 
 
 async def conflicting(ours: Manifest, theirs: Manifest) -> bool:

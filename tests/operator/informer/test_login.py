@@ -40,7 +40,7 @@ async def _set_status(request: web.Request) -> web.Response:
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[kopf.AiohttpSession]:
     """A login with a kubeconfig; its server answers /500 with 500."""
     app = web.Application()
-    app.add_routes([web.get("/{status}", _set_status), web.get("/{status}/{kind}", _set_status)])
+    app.add_routes([web.get("/{status}", _set_status), web.get("/{status}/{path:.+}", _set_status)])
     async with TestServer(app) as server:
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(write_kubeconfig, path, str(server.make_url("/")))
@@ -57,6 +57,9 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         ("200", 200),
         ("401", 401),
         ("403", 403),
+        ("403/api/v1/services", 403),
+        ("403/api/v1/namespaces/team/services", 429),
+        ("403/apis/mcq-operator.dev/v1alpha1/namespaces/team/mcqsolvers?watch=true", 429),
         ("404", 404),
         ("404/servicemonitors?watch=true", 429),
         ("409", 429),

@@ -198,3 +198,12 @@ def test_a_stuck_reconcile_is_unhealthy() -> None:
     assert health.problem() == "a reconcile has been running for 301 s"
     health.longest_reconcile = lambda: 299
     assert health.problem() == ""
+
+
+async def test_objects_of_an_unreadable_namespace_are_not_missing(cluster: FakeCluster) -> None:
+    """Their list is refused, for example because someone deleted the namespace with the operator's rights."""
+    staleness = WatchStaleness(cluster.list, clock=cluster.clock, unreadable=lambda _: {"team"})
+    staleness.observe(event(7))
+    for at in 10, 1000:
+        assert await verify_at(cluster, staleness, at) == 0
+    assert not staleness.behind()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Server:
         self.solvers: dict[str, str] = {}
         self.solver_streams: list[web.StreamResponse] = []
         self.lists = 0
+        self.refusals = 0
         self.streams: list[web.StreamResponse] = []
         self.watched_from: list[int] = []
         self.disconnects = asyncio.Event()
@@ -102,6 +103,8 @@ class Server:
             web.get(f"/apis/{SOLVER.api_version}", self._own_kinds),
             web.get(SOLVER.path(None), self._solvers),
             web.get(PATH, self._services),
+            web.get(SERVICE.path("team"), self._services),
+            web.get(SERVICE.path("gone"), self._refuse),
             web.get(CONFIG_MAP.path(None), self._config_maps),
         ]
 
@@ -138,6 +141,10 @@ class Server:
         if "watch" in request.query:
             return await self._watch(request)
         return self._list(request)
+
+    async def _refuse(self, _: web.Request) -> web.Response:
+        self.refusals += 1
+        return web.json_response({"kind": "Status", "message": "forbidden"}, status=403)
 
     async def _config_maps(self, request: web.Request) -> web.StreamResponse:
         watches = "watch" in request.query
@@ -205,9 +212,9 @@ class Operator:
         """Return the names of the Services in the store."""
         return {name.name for name, entry in self.client._store._kinds.get(SERVICE, {}).items() if entry.body}
 
-    def watches(self) -> Watches:
+    def watches(self, namespaces: Collection[str] = ()) -> Watches:
         return Watches(
-            namespaces=(),
+            namespaces=namespaces,
             on_events=lambda observed: _observe_events(self.client, self.queue, self.staleness, observed),
             on_list=lambda listing: _observe_list(
                 self.client, self.queue, self.staleness, self.listed, listing
@@ -225,9 +232,10 @@ class Operator:
 
 @asynccontextmanager
 async def running(
-    operator: Operator, absent: frozenset[Kind] = OTHERS
+    operator: Operator, absent: frozenset[Kind] = OTHERS, namespaces: Collection[str] = ()
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    watch = asyncio.create_task(operator.watches().run(absent=lambda: absent, restart=operator.changed))
+    watches = operator.watches(namespaces)
+    watch = asyncio.create_task(watches.run(absent=lambda: absent, restart=operator.changed))
     work = asyncio.create_task(operator.queue.run())
     try:
         yield watch
@@ -333,6 +341,18 @@ async def test_a_deep_object_stops_no_other_one(operator: Operator, levels: int)
         stored = await operator.client.get(SOLVER, namespace="team", name="deep")
         assert stored is not None
         assert stored["spec"]["scheduling"]["affinity"]["a"]
+
+
+async def test_a_namespace_that_the_operator_may_not_read_stops_no_other_one(operator: Operator) -> None:
+    """Someone deleted it, and with it the operator's Role."""
+    server = operator.server
+    server.put("kept")
+    async with running(operator, namespaces=("gone", "team")) as watch:
+        await eventually(lambda: bool(server.streams) and server.refusals > 1)
+        await server.send_event(server.put("new"))
+        await eventually(lambda: operator.names() == {"kept", "new"})
+        assert not watch.done()
+        assert not operator.client.listed(SERVICE, "gone")
 
 
 async def test_a_relist_without_a_difference_requeues_nothing(watched: Operator) -> None:

@@ -1,7 +1,7 @@
 """Resources are reconciled without an event, too. The cluster is a fake."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,10 +17,13 @@ KNOWN = SolverKey("team", "known")
 
 
 class FakeCluster:
-    """A cluster with one solver; its list fails `failing` times."""
+    """A cluster with one solver; its list fails `failing` times, and those of `refused` kinds in one namespace."""
 
-    def __init__(self, *, failing: int = 0, missing: set[Kind] | None = None) -> None:
+    def __init__(
+        self, *, failing: int = 0, missing: set[Kind] | None = None, refused: Collection[Kind] = ()
+    ) -> None:
         self.failing = failing
+        self.refused = refused
         self.missing = missing or set()
         self.absent = frozenset[Kind]()
         self.discoveries = [True]
@@ -30,6 +33,12 @@ class FakeCluster:
 
     def unlisted(self) -> set[Kind]:
         return set(self.missing)
+
+    async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
+        if kind in self.refused:
+            self.missing.remove(kind)
+            return {}
+        raise UnavailableError("503: no storage yet")
 
     async def keys(self) -> list[SolverKey]:
         self.failing -= 1
@@ -108,3 +117,13 @@ async def test_a_failed_list_of_a_kind_with_a_crd_does_not_block_the_start(
         listed.set()
         await eventually(queue.started.is_set)
     assert "starting without a list of HTTPRoute" in caplog.text
+
+
+async def test_a_namespace_that_refuses_its_lists_does_not_block_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "LIST_TIMEOUT_SECONDS", 0.01)
+    cluster, queue = FakeCluster(missing={SERVICE}, refused={SERVICE}), FakeQueue()
+    with running(resync.start(cluster, queue, asyncio.Event())):  # type: ignore[arg-type]
+        await eventually(queue.started.is_set)
+    assert queue.added == [KNOWN]
