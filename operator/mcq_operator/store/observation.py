@@ -33,6 +33,8 @@ UNREAD = {
     **dict.fromkeys(METADATA_ONLY, frozenset({"data", "binaryData", "immutable"})),
 }
 """Fields that no reconcile reads. The store drops them, and a change of them requeues nothing."""
+CLAIM_VOLUME = "persistentVolumeClaim"
+"""The only volumes of Pods that a reconcile reads; of their specs it reads nothing else."""
 POD_ANNOTATIONS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
 """The annotations of Pods that a reconcile reads."""
 
@@ -96,8 +98,8 @@ class Listing:
 def is_ours(kind: Kind, metadata: Manifest) -> bool:
     """Return whether the object is one of our resources, a Pod, or controlled by one of our resources.
 
-    A Job may also be controlled by our CronJob. The watches show only Pods with our label, and the store keeps no
-    specs of Pods.
+    A Job may also be controlled by our CronJob. The watches show only Pods with our label, and the store keeps only
+    the claims of their specs.
     """
     if kind not in CHILDREN or referenced(metadata) is not None:
         return True
@@ -145,9 +147,17 @@ def _body(kind: Kind, manifest: Manifest) -> bytes:
         annotations = metadata.pop("annotations", {})
         metadata["annotations"] = {key: annotations[key] for key in POD_ANNOTATIONS & annotations.keys()}
     content = {key: value for key, value in manifest.items() if key not in unread}
+    if kind is POD and (claims := _claims(manifest)):
+        content["spec"] = {"volumes": claims}
     # The server omits apiVersion and kind in the items of a list.
     frame = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
     return msgspec.json.encode({**frame, **content})
+
+
+def _claims(pod: Manifest) -> list[Manifest]:
+    """Return the volumes of a Pod that are claims, without their names: the operator deletes no mounted claim."""
+    volumes = pod.get("spec", {}).get("volumes", ())
+    return [{CLAIM_VOLUME: each[CLAIM_VOLUME]} for each in volumes if CLAIM_VOLUME in each]
 
 
 def instance_of(kind: Kind, manifest: Manifest) -> str:

@@ -197,7 +197,7 @@ def _change(kind: Kind, before: bytes | None, after: bytes | None) -> Change:
         return Change.STATE
     if after is None:
         return Change.DRIFT
-    # Only children drift. Most events are about Pods, which have no spec here, so skip decoding their bodies.
+    # Only children drift. Most events are about Pods, which have no desired state, so skip decoding their bodies.
     return Change.DRIFT if kind in CHILDREN and _spec_fields(before) != _spec_fields(after) else Change.STATE
 
 

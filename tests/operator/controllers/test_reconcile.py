@@ -125,6 +125,26 @@ async def test_a_replaced_evicted_pod_is_not_a_failure(kubectl: Kubectl, bench: 
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
+async def test_a_claim_is_deleted_when_no_replica_mounts_it(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, {"replicas": 1, "storage": {"cache": {"type": "PVC"}}})
+    await bench.settle()
+    await mark_pods_ready(kubectl, 1)
+    [old] = pod_names(kubectl)
+    apply(kubectl, {"replicas": 1, "storage": {"cache": {"type": "EmptyDir"}}})
+    await bench.settle()
+    assert old in pod_names(kubectl)
+    assert "deletionTimestamp" not in existing(kubectl, "pvc", "demo-model-cache")["metadata"]
+    inventory = existing(kubectl, "mcq", "demo")["status"]["inventory"]
+    assert "demo-model-cache" in [each["name"] for each in inventory]
+    [new] = set(pod_names(kubectl)) - {old}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    patch(kubectl, "pod", new, {"status": {"phase": "Running", "conditions": [ready]}}, subresource="status")
+    await until(lambda: pod_names(kubectl) == [new])
+    await bench.settle()
+    claim = kubectl.get("pvc", "demo-model-cache")
+    assert claim is None or "deletionTimestamp" in claim["metadata"]
+
+
 async def test_deleting_a_solver_deletes_its_objects(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()

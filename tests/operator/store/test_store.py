@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from mcq_operator import desired
 from mcq_operator.api import Manifest, SolverKey
 from mcq_operator.api.kinds import (
     CHILDREN,
+    CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -239,6 +241,16 @@ def test_an_object_that_loses_its_owner_is_drift() -> None:
 )
 def test_the_store_drops_large_unused_content(kind: Kind, fields: dict[str, Any]) -> None:
     assert len(observation(5, kind, **fields).body or b"") < 500
+
+
+def test_the_store_keeps_the_claims_that_a_pod_mounts() -> None:
+    claim = {"persistentVolumeClaim": {"claimName": "demo-model-cache"}}
+    volumes = [{"name": "cache", **claim}, {"name": "tmp", "emptyDir": {}}]
+    store = Store()
+    store.observe(observation(5, POD, spec={"volumes": volumes, "serviceAccountName": "demo"}))
+    pod = store.find(POD, DEMO) or {}
+    assert pod["spec"] == {"volumes": [claim]}
+    assert desired.mounted_claims(None, [pod]) == {CLAIM.named("demo-model-cache")}
 
 
 def test_the_store_keeps_every_kind_of_child() -> None:
