@@ -58,6 +58,11 @@ class Deployment:
         return self.current and self.replicas == self.updated == self.available == self.desired
 
     @property
+    def has_earlier(self) -> bool:
+        """Whether replicas of an earlier revision may still answer."""
+        return self.replicas > (self.updated if self.current else 0)
+
+    @property
     def has_only_newest(self) -> bool:
         """Whether a replica is available, and every one has the newest revision, so that no earlier one can answer."""
         return self.current and self.replicas == self.updated and self.available > 0

@@ -50,7 +50,7 @@ def findings(
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
         *route_findings,
-        exposure.finding(solver, asks_for_key=asks_for_key),
+        exposure.finding(solver, observed.deployment, asks_for_key=asks_for_key),
         keys_finding,
         gate.finding(solver, change, observed),
         escalation.finding(solver, observed),

@@ -283,6 +283,8 @@ async def test_the_way_in_follows_the_replicas_that_a_gate_keeps(kubectl: Kubect
     patch(kubectl, "mcq", "demo", {"spec": {"rollout": None}})
     await settle(bench)
     assert path() == "/new"
+    assert condition(kubectl, "Exposed")["reason"] == "NoKeysAndNoPolicy"
+    await make_ready(kubectl, bench, "demo")
     assert condition(kubectl, "Exposed")["reason"] == "APIKeysNeeded"
 
 

@@ -781,3 +781,32 @@ def test_exposure_is_about_the_replicas_in_force(
     [exposed] = [each for each in actual.conditions if each.type == "Exposed"]
     assert (exposed.status, exposed.reason) == (state, reason)
     assert ("have not rolled out yet" in exposed.message) == (state == "True")
+
+
+EXPOSED = {"type": "Exposed", "status": "True", "reason": "NoKeysAndNoPolicy", "message": ""}
+NO_WAY_IN = {**EXPOSED, "status": "False", "reason": "NoWayIn"}
+ASKED = {"type": "APIKeysReady", "status": "True", "reason": "Accepted", "message": ""}
+
+
+@pytest.mark.parametrize(
+    ("before", "progress", "state"),
+    [
+        ([EXPOSED], {"observed_generation": 3}, "True"),
+        ([EXPOSED], {"updated": 1, "replicas": 4}, "True"),
+        ([EXPOSED, ASKED], {"updated": 3, "replicas": 4}, "True"),
+        ([EXPOSED, ASKED], {"available": 1}, "False"),
+        ([EXPOSED, ASKED], {}, "False"),
+        # Keys and the way in are new.
+        ([NO_WAY_IN], {"updated": 1, "replicas": 4}, "True"),
+        ([NO_WAY_IN, ASKED], {"updated": 1, "replicas": 4}, "False"),
+        # The first replicas.
+        ([], {"observed_generation": 0, "replicas": 0, "updated": 0}, "False"),
+        ([], {"updated": 1, "replicas": 4}, "False"),
+    ],
+)
+def test_a_solver_is_exposed_until_the_last_replica_that_asks_for_no_key_is_replaced(
+    before: list[dict[str, Any]], progress: dict[str, Any], state: str
+) -> None:
+    known = solver({**INGRESS_SPEC, **KEYS}, status={"conditions": before})
+    reported = of(known, observed=ObservedSolver(deployment=deployment(**progress)))
+    assert condition(reported, "Exposed").status == state
