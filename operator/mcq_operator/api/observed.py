@@ -15,7 +15,7 @@ from .solver import MCQSolver
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A Deployment's progress in numbers, and how many of its Pods' volumes are images."""
+    """A Deployment's progress in numbers, its template's annotations, and how many of its Pods' volumes are images."""
 
     uid: str
     generation: int
@@ -26,12 +26,13 @@ class Deployment:
     ready: int
     available: int
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     image_volumes: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Deployment":
         """Read a Deployment as the API server returns it."""
-        status = manifest.get("status", {})
+        status, template = manifest.get("status", {}), manifest["spec"]["template"]
         return cls(
             uid=manifest["metadata"]["uid"],
             generation=manifest["metadata"].get("generation", 0),
@@ -42,9 +43,8 @@ class Deployment:
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
             conditions={condition["type"]: condition for condition in status.get("conditions", [])},
-            image_volumes=sum(
-                "image" in volume for volume in manifest["spec"]["template"]["spec"].get("volumes", ())
-            ),
+            annotations=template.get("metadata", {}).get("annotations", {}),
+            image_volumes=sum("image" in volume for volume in template["spec"].get("volumes", ())),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from mcq_operator.api import MCQSolver, ObjectRef, Rollback
+from mcq_operator.api import MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.api.kinds import HTTP_ROUTE, JOB, kind_named
 from mcq_operator.api.observed import Deployment, ObservedSolver, Refusal, Rival, WarningEvent
 
@@ -150,7 +150,8 @@ def _rolled_back(rollback: Rollback) -> Failure:
 
 
 def _deployment_failures(solver: MCQSolver, deployment: Deployment) -> Iterator[Failure]:
-    uri = solver.spec.model.uri
+    # Of the template in force: a gate, a rollback or an upgrade may keep replicas with another model than the spec's.
+    uri = deployment.annotations.get(names.MODEL_ANNOTATION, "")
     if solver.spec.engine.openai is None and uri.startswith("oci://") and not deployment.image_volumes:
         # An API server without the feature gate drops such volumes without an error.
         yield Failure(

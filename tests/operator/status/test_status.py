@@ -810,3 +810,25 @@ def test_a_solver_is_exposed_until_the_last_replica_that_asks_for_no_key_is_repl
     known = solver({**INGRESS_SPEC, **KEYS}, status={"conditions": before})
     reported = of(known, observed=ObservedSolver(deployment=deployment(**progress)))
     assert condition(reported, "Exposed").status == state
+
+
+OCI = {"uri": "oci://registry.example.com/qwen:v1"}
+
+
+@pytest.mark.parametrize(
+    ("applied", "volumes", "spec", "reason"),
+    [
+        (OCI, 0, OCI, "NoImageVolumes"),
+        (OCI, 1, OCI, "AsExpected"),
+        # A gate, a rollback or an upgrade keeps replicas of the other model.
+        ({}, 0, OCI, "AsExpected"),
+        (OCI, 0, {}, "NoImageVolumes"),
+    ],
+)
+def test_a_dropped_image_volume_is_one_of_the_replicas_in_force(
+    applied: dict[str, Any], volumes: int, spec: dict[str, Any], reason: str
+) -> None:
+    template = desired.template(solver({"model": applied}), images=IMAGES)
+    live = deployment(annotations=template["metadata"]["annotations"], image_volumes=volumes)
+    reported = status_of(ObservedSolver(deployment=live), spec={"model": spec})
+    assert condition(reported, "Degraded").reason == reason
