@@ -61,6 +61,7 @@ async def reconcile_solver(
         solver, change, rollback_template, held_back=upgrade_template is not None, digest=digest
     )
     lost = held_template is None and status.gate.lost(change)
+    held = lost or held_template is not None
     if held_template is None:
         solver = _with_threshold(solver, exams)
     replicas_template = held_template or (
@@ -112,7 +113,7 @@ async def reconcile_solver(
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await observe(
         solver, cluster, applied, children, refused, conflicts.rivals, probers, now(),
-        watched=status.watch.is_needed(solver, change),
+        watched=status.watch.is_needed(solver, change), held=held,
     )  # fmt: skip
     verdict = probers.canary.verdict(solver, observed.deployment, observed.pods)
     if upgrade_template is None and change is not None:
@@ -135,7 +136,7 @@ async def reconcile_solver(
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
         hold_reason=hold_reason,
-        held=lost or held_template is not None,
+        held=held,
         model=status.loaded_model.model_of(replicas_template),
         asks_for_key=desired.asks_for_key(replicas_template),
         now=now(),

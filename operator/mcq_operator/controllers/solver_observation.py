@@ -32,15 +32,16 @@ async def observe(
     now: datetime,
     *,
     watched: bool,
+    held: bool,
 ) -> ObservedSolver:
     """Return what the status of a solver is made from, after its objects were applied. Raises ClusterError.
 
-    Only the traffic of a `watched` solver is asked for.
+    Only the traffic of a `watched` solver is asked for. A roll-out is not undone while an earlier template is `held`.
     """
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    may_roll_back = status.rollback.needs_replica_sets(solver, deployment, children.pods)
+    may_roll_back = not held and status.rollback.needs_replica_sets(solver, deployment, children.pods)
     return ObservedSolver(
         deployment=deployment,
         pods=children.pods,

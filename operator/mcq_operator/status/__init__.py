@@ -116,7 +116,10 @@ def of(
         conditions=with_transition_times(
             solver, [*solver_findings, *([threshold_ready] if threshold_ready else [])], now
         ),
-        rollback=rollback.decide(solver, observed, digest=replicas_digest, now=now),
+        # Held replicas are not those that the spec asks for, so their failure says nothing about the spec.
+        rollback=solver.status.rollback
+        if held
+        else rollback.decide(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
 

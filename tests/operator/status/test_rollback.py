@@ -111,6 +111,23 @@ def test_a_roll_out_is_undone_only_with_auto_rollback_and_available_replicas() -
     assert decide(pod(crashed(3)), rollout=deployment()) is None
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_failing_replicas_that_a_gate_or_an_upgrade_holds_are_not_the_specs(held: bool) -> None:
+    """The spec's replicas never ran, so the status must not record that they failed."""
+    sets = [replica_set(1, available=3), replica_set(2, available=0)]
+    reported = status.of(
+        solver(SPEC),
+        observed=ObservedSolver(deployment=ROLLING, pods=[pod(crashed(3))], replica_sets=sets),
+        verdict=CanaryVerdict(outcome="pending"),
+        inventory=[],
+        replicas_digest="spec",
+        template_digest="held" if held else "spec",
+        held=held,
+        now=NOON,
+    )
+    assert (reported.rollback is None) == held
+
+
 def test_the_earlier_template_loses_its_revision_label() -> None:
     assert status.rollback.template(replica_set(1, available=3)) == {
         "metadata": {"labels": {"a": "b"}},
