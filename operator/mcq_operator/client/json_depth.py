@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 DEEPEST = 100
-_TOKEN = re.compile(rb'(?s)"(?:[^"\\]++|\\.)*+"|[{}\[\]]')
+# The next bracket, or the end, after everything else: strings may have brackets.
+_BRACKET = re.compile(rb'(?s)(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]]|\Z)')
 
 
 def shallow(text: bytes) -> bytes:
@@ -20,14 +21,14 @@ def shallow(text: bytes) -> bytes:
     if text.count(b"{") + text.count(b"[") <= DEEPEST:
         return text
     kept, depth, start = bytearray(), 0, 0
-    for token in _TOKEN.finditer(text):
-        if token[0] in (b"{", b"["):
+    for bracket in _BRACKET.finditer(text):
+        if bracket[1] in (b"{", b"["):
             depth += 1
             if depth == DEEPEST + 1:
-                kept += text[start : token.start()] + b"null"
-        elif token[0] in (b"}", b"]"):
+                kept += text[start : bracket.start(1)] + b"null"
+        elif bracket[1]:
             if depth == DEEPEST + 1:
-                start = token.end()
+                start = bracket.end()
             depth -= 1
     return bytes(kept + text[start:])
 
