@@ -69,7 +69,7 @@ async def test_the_status_as_json(commands: Commands, cluster: Cluster) -> None:
         "url": "http://mcq.localhost",
         "exam": DEMO["status"]["exam"],
         "threshold": DEMO["status"]["threshold"],
-        "gate": DEMO["status"]["gate"] | {"image": "", "previous": ""},
+        "gate": DEMO["status"]["gate"] | {"attempt": "", "image": "", "previous": ""},
     }
 
 
