@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mcq_service.model_store import InstructionSet
 
 
-# See docs/benchmarks.md. 8 tokens take half as long again as one with AVX2; ARM and AVX-VNNI were not measured.
-_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 16}
+# Measured: docs/benchmarks.md; ARM was not. With AVX2, 8 tokens take half as long again as one.
+_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 16, "avx512": 8, "avx_vnni": 8}
 _OTHERS_CHEAP_TOKENS = 4
 
 
