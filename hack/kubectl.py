@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Kubectl:
         The connection goes through the kubelet, past network policies and closed ports.
         """
         command = ["--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
+        readers: list[Thread] = []
         with subprocess.Popen(
             [self.program, *command], env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -76,6 +79,12 @@ class Kubectl:
                 address = re.match(r"Forwarding from (127\.0\.0\.1:\d+)", process.stdout.readline())
                 if not address:
                     raise KubectlError(process.stderr.read().strip())
+                # kubectl prints a line for each connection, and stops when a pipe is full.
+                for output in (process.stdout, process.stderr):
+                    readers.append(Thread(target=deque, args=(output, 0)))
+                    readers[-1].start()
                 yield f"http://{address[1]}"
             finally:
                 process.terminate()
+                for reader in readers:
+                    reader.join()
