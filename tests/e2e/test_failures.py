@@ -93,7 +93,7 @@ def condition(kubectl: Kubectl, name: str, kind: str) -> dict[str, Any]:
 def test_conditions_report_a_failure_with_its_remedy(kubectl: Kubectl, name: str) -> None:
     """Degraded, Ready and an Event report the failure."""
     _, reasons, text = CASES[name]
-    eventually(lambda: condition(kubectl, name, "Degraded").get("reason") in reasons, seconds=120)
+    eventually(lambda: condition(kubectl, name, "Degraded").get("reason") in reasons, seconds=240)
     assert text in condition(kubectl, name, "Degraded")["message"]
     ready = condition(kubectl, name, "Ready")
     assert ready["status"] == "False"
