@@ -62,7 +62,8 @@ async def test_every_surface_tokenises_in_two_threads(
 ) -> None:
     """Tokenising comes before admission. With a thread for each request it would take the engine's CPUs."""
     responses = await asyncio.gather(*[client.post(path, json=body) for _ in range(6)])
-    assert responses[0].is_success, responses[0].text
+    # Some may be refused: by then the service knows that six long prompts take too long.
+    assert any(each.is_success for each in responses), responses[0].text
     assert threads
     assert threads <= {"prompt_0", "prompt_1"}
 
