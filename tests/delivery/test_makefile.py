@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from hack.toolchain.paths import ROOT
 
 
 def make(*arguments: str) -> str:
-    """Return what make prints for these arguments in this checkout."""
+    """Return what make prints for these arguments in this checkout, without the variables of the make around it."""
     command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "MCQ_CACHE") if name in os.environ}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_every_source_of_the_environment_makes_it_anew() -> None:
