@@ -17,7 +17,7 @@ from .admission_changes import AdmissionChanges
 from .attempt import attempt
 from .client import Client
 from .discovery import Discovery
-from .errors import ConflictError, NotFoundError
+from .errors import ConflictError, KindNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Applier:
             # It was created, deleted or replaced since the read.
             live = await self._client.get(kind_of(desired), namespace=resource.namespace, name=ref.name)
             return await self._create_or_apply(resource, ref, desired, live)
-        except NotFoundError:
+        except KindNotFoundError:
             if kind_of(desired).provider:
                 # Its CRD has just been removed.
                 self._discovery.mark_absent(kind_of(desired))

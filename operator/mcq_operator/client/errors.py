@@ -2,7 +2,8 @@
 
 ClusterError
 ├── RefusedError      the server refuses this request for good: a person must change something
-│   ├── NotFoundError  the object, its namespace or its kind is missing
+│   ├── NotFoundError  the object or its namespace is missing
+│   │   └── KindNotFoundError  the server does not know the kind
 │   └── NamespaceTerminatingError  the namespace is being deleted, so nothing can be created in it
 ├── ConflictError     someone else was faster: read the object again
 ├── NotLeadingError   this process has lost the Lease, so it may not write
@@ -37,7 +38,11 @@ class RefusedError(ClusterError):
 
 
 class NotFoundError(RefusedError):
-    """The object does not exist."""
+    """The object, its namespace or its kind does not exist."""
+
+
+class KindNotFoundError(NotFoundError):
+    """The kind does not exist: its CRD is not installed."""
 
 
 class NamespaceTerminatingError(RefusedError):
@@ -71,25 +76,27 @@ class InvalidSpecError(ClusterError):
 
 def cluster_error(error: ApiException) -> ClusterError:
     """Return the typed form of an HTTP error, with the server's message."""
-    message, causes = _message_and_causes(error)
+    message, name, causes = _status(error)
     if NAMESPACE_TERMINATING in causes:
         return NamespaceTerminatingError(message)
     if error.status == CONFLICT:
         return ConflictError(message)
     if error.status == NOT_FOUND:
-        return NotFoundError(message)
+        # Otherwise, the server names the missing object or namespace.
+        return NotFoundError(message) if name else KindNotFoundError(message)
     if error.status in REFUSED or UNTYPED in message:
         return RefusedError(message)
     return UnavailableError(f"{error.status}: {message}")
 
 
-def _message_and_causes(error: ApiException) -> tuple[str, list[str]]:
-    """Return the message and the causes of the server's Status object, or else the body or the reason."""
+def _status(error: ApiException) -> tuple[str, str, list[str]]:
+    """Return the message, the object's name and the causes of the server's Status; or the body or the reason alone."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
         answer = json.loads(body or "")
-        message = str(answer["message"])
-        causes = [str(cause.get("reason")) for cause in (answer.get("details") or {}).get("causes") or ()]
+        message, details = str(answer["message"]), answer.get("details") or {}
+        name = str(details.get("name") or "")
+        causes = [str(cause.get("reason")) for cause in details.get("causes") or ()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        message, causes = str(body or error.reason), []
-    return message[:LONGEST_MESSAGE], causes
+        message, name, causes = str(body or error.reason), "", []
+    return message[:LONGEST_MESSAGE], name, causes
