@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mcq_operator.api import ExamKey, ExamStatus, Key, ResourceStatus, SolverKey, SolverStatus
-from mcq_operator.status.exam import NOT_SAT
+from mcq_operator.status.exam import NOT_SAT, RESTORED
 
 
 class _ConditionLabels(NamedTuple):
@@ -88,8 +88,8 @@ def _sat(status: ExamStatus) -> float | None:
 
 def _passed(status: ExamStatus) -> float | None:
     passed = status.condition("Passed")
-    if passed is None or passed.reason == NOT_SAT:
-        return None  # the figures are of earlier replicas, and those of the current ones are awaited
+    if passed is None or passed.reason in {NOT_SAT, RESTORED}:
+        return None  # the figures are of earlier replicas, or unproven, and those of the current ones are awaited
     return float(passed.status == "True")
 
 
