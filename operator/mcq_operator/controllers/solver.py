@@ -134,7 +134,7 @@ async def reconcile_solver(
         template_digest=digest_in_force,
         change=change,
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
-        release=solver.status.release if upgrade_template else upgrades.release,
+        release=solver.status.release if held else upgrades.release,
         hold_reason=hold_reason,
         held=held,
         model=status.loaded_model.model_of(replicas_template),

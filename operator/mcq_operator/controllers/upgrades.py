@@ -6,8 +6,9 @@ start as many Pods and fetch as many models, and a broken release would stop eve
 
 from collections.abc import Callable
 
-from mcq_operator.api import MCQSolver, SolverKey
+from mcq_operator.api import MCQSolver, SolverKey, SolverStatus
 from mcq_operator.api.names import PAUSE_UPGRADE
+from mcq_operator.status.gate import holds
 
 
 class Upgrades:
@@ -37,9 +38,7 @@ class Upgrades:
             or status.template_digest == digest
         ):
             return ""
-        if status.rollback is not None or (
-            status.gate is not None and status.gate.phase in {"Waiting", "Sitting"}
-        ):
+        if status.rollback is not None or _gate_decides(status):
             return ""
         if solver.metadata.annotations.get(PAUSE_UPGRADE) == "true":
             return (
@@ -69,3 +68,12 @@ class Upgrades:
         """Drop a solver that is gone."""
         self._waiting.pop(key, None)
         self.record(key, rolling=False)
+
+
+def _gate_decides(status: SolverStatus) -> bool:
+    """Return whether a gate has not decided about a change yet, or its decision has not been carried out."""
+    gate = status.gate
+    return gate is not None and (
+        gate.phase in {"Waiting", "Sitting"}
+        or (not holds(gate) and gate.template_digest == status.template_digest)
+    )

@@ -127,6 +127,8 @@ class Operator:
         self.client = CachedClient(object(), on_write=lambda *_: None)
         self.client._transport = self.server  # type: ignore[assignment]
         self.cluster = Cluster(self.client)
+        self.images = IMAGES
+        self.upgrades = Upgrades(release="golden", at_once=0, requeue=lambda _: None)
         if server is None:
             raw = solver().model_dump(by_alias=True, exclude_none=True)
             self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
@@ -158,8 +160,8 @@ class Operator:
                 api_keys=APIKeyProber(no_key_count, requeue=lambda _: None),
                 traffic=TrafficProber(no_key_count, requeue=lambda _: None),
             ),
-            upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
-            images=IMAGES,
+            upgrades=self.upgrades,
+            images=self.images,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
         )

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from tests.operator.client.test_cached_client import SOLVERS, Operator
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, mark_pods_ready
+from tests.operator.status.test_gate_states import gated
 from tests.operator.support import solver
 
 from mcq_operator.api import API_VERSION, GateStatus, MCQSolver, SolverKey, SolverStatus
@@ -14,6 +16,8 @@ from mcq_operator.controllers.solver import is_rolling_out
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.desired import ServiceImages
 
+DEPLOYMENT = "/apis/apps/v1/namespaces/team/deployments/demo"
+
 
 def deployed_solver(
     name: str = "demo",
@@ -21,12 +25,28 @@ def deployed_solver(
     release: str = "1",
     annotations: dict[str, str] | None = None,
     owner: bool = False,
+    gate: GateStatus | None = None,
 ) -> MCQSolver:
     """Return a solver with replicas of an operator release."""
     status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
+    if gate is not None:
+        status["gate"] = gate.model_dump(by_alias=True)
     parent = {"apiVersion": API_VERSION, "kind": "MCQSolver", "name": "parent", "controller": True}
     owners = [parent] if owner else []
     return solver(status=status, name=name, annotations=annotations or {}, ownerReferences=owners)
+
+
+def gate_status(phase: GatePhase, template_digest: str = "d") -> GateStatus:
+    return GateStatus(
+        candidate="c",
+        change="0123456789abcdef",
+        generation=2,
+        phase=phase,
+        replica_set="demo-1",
+        template_digest=template_digest,
+        reason="R",
+        message="",
+    )
 
 
 def new_upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
@@ -65,8 +85,18 @@ def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() ->
             "after",
         ),
         (deployed_solver(owner=True), "after"),
+        (deployed_solver(gate=gate_status("Sitting", template_digest="before")), "after"),
+        (deployed_solver(gate=gate_status("Passed", template_digest="before")), "after"),
     ],
-    ids=["new", "of this release", "with the same replicas", "with a changed spec", "a gate's candidate"],
+    ids=[
+        "new",
+        "of this release",
+        "with the same replicas",
+        "with a changed spec",
+        "a gate's candidate",
+        "with a candidate",
+        "with a change that has just passed",
+    ],
 )
 def test_a_solver_that_needs_no_turn_never_waits(solver_without_turn: MCQSolver, digest: str) -> None:
     upgrades, _ = new_upgrades()
@@ -96,16 +126,38 @@ def test_zero_at_once_upgrades_all_solvers() -> None:
 )
 def test_a_change_takes_a_turn_only_while_its_candidate_runs(phase: GatePhase, rolling: bool) -> None:
     """A change may wait for ever for a baseline."""
-    change = GateStatus(
-        candidate="c",
-        generation=2,
-        phase=phase,
-        replica_set="demo-1",
-        template_digest="d",
-        reason="R",
-        message="",
-    )
-    assert is_rolling_out(SolverStatus(gate=change)) is rolling
+    assert is_rolling_out(SolverStatus(gate=gate_status(phase))) is rolling
+
+
+def test_a_new_release_of_a_solver_whose_change_passed_long_ago_waits_for_its_turn() -> None:
+    upgrades, _ = new_upgrades()
+    upgrades.record(SolverKey("team", "other"), rolling=True)
+    assert upgrades.hold_reason(deployed_solver(gate=gate_status("Passed")), digest="after")
+
+
+async def test_the_status_names_the_release_of_the_replicas_that_a_gate_keeps() -> None:
+    operator = Operator()
+    raw = gated().model_dump(by_alias=True, exclude_none=True)
+    operator.server.put(SOLVERS, {"apiVersion": API_VERSION, "kind": "MCQSolver", **raw})
+    await operator.relist()
+    await operator.result()
+    before = operator.server.objects[SOLVERS]["status"]
+    stored = operator.server.objects[SOLVERS]
+    operator.server.put(SOLVERS, {**stored, "status": {**before, "promoted": "before"}})
+    await operator.relist()
+    replica_set = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": "demo-1", "namespace": "team", "labels": {"a": "b"}},
+        "spec": {"template": operator.server.objects[DEPLOYMENT]["spec"]["template"]},
+    }
+    operator.server.put("/apis/apps/v1/namespaces/team/replicasets/demo-1", replica_set)
+    operator.images = ServiceImages("mcq-service:next", "mcq-service-torch:next")
+    operator.upgrades = Upgrades(release="next", at_once=0, requeue=lambda _: None)
+    await operator.result()
+    after = operator.server.objects[SOLVERS]["status"]
+    assert (after["gate"]["phase"], after["templateDigest"]) == ("Waiting", before["templateDigest"])
+    assert (before["release"], after["release"]) == ("golden", "golden")
 
 
 async def test_replicas_of_an_earlier_release_stay_until_the_solvers_turn(
