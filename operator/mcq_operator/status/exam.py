@@ -31,9 +31,12 @@ PODS = PodKind(
 
 def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
     """Return the status of an exam for one observation of the cluster."""
-    if observed.solver is None and exam.parent and exam.status.is_true("Complete"):
-        # A gate's exam outlives its candidate, because people read its report.
-        return exam.status.model_copy(update={"inventory": _sorted(inventory)})
+    if observed.solver is None and exam.parent and exam.status.conditions:
+        # A gate's exam outlives its candidate, because people read its report or why there is none.
+        last_digest = exam.status.template_digest if exam.status.is_true("Complete") else ""
+        return exam.status.model_copy(
+            update={"inventory": _sorted(inventory), "template_digest": last_digest}
+        )
     stored = sittings(observed.results)
     proven = evidence.proven(exam, observed, stored)
     restored = [] if observed.job else [each for each in stored if each.name == observed.restored]
@@ -137,9 +140,8 @@ def _complete(
     if failed is not None:
         return Finding("Complete", "False", failed.reason, failed.message)
     if observed.solver is None:
-        message = (
-            f"There is no MCQSolver {solver} in this namespace: create it, or correct spec.solverRef.name."
-        )
+        message = f"There is no MCQSolver {solver} in this namespace"
+        message += ": the gate creates it." if exam.parent else ": create it, or correct spec.solverRef.name."
         return Finding("Complete", "False", "SolverNotFound", message)
     if exam.spec.baseline_ref is not None and observed.baseline is None:
         baseline = exam.spec.baseline_ref.name

@@ -11,7 +11,7 @@ from tests.operator.status.test_result import RESULT
 from tests.operator.support import NOON, solver
 
 from mcq_operator import desired, status
-from mcq_operator.api import ExamStatus, Manifest, MCQExam
+from mcq_operator.api import API_VERSION, ExamStatus, Manifest, MCQExam
 from mcq_operator.api.exam_status import ReportRef
 from mcq_operator.api.names import TEMPLATE_DIGEST_ANNOTATION
 from mcq_operator.api.observed import ObservedExam
@@ -269,3 +269,32 @@ def test_the_pods_get_the_baseline_with_its_digest() -> None:
         ("aqua-results-0", {"key": f"{JOB}.rows.json.gz", "path": "0.json.gz"}),
         ("aqua-results-1", {"key": f"{JOB}.rows.json.gz", "path": "1.json.gz"}),
     ]
+
+
+CANDIDATES: dict[str, Any] = {
+    "ownerReferences": [
+        {"apiVersion": API_VERSION, "kind": "MCQSolver", "name": "demo", "uid": "s", "controller": True}
+    ]
+}
+
+
+def test_the_last_status_of_a_gates_exam_outlives_its_candidate() -> None:
+    """The candidate is deleted after a refusal, and people ask for the cause."""
+    running = next_status([], stored=None, ended=False)
+    failed = [{"type": "Failed", "status": "True", "message": "out of memory"}]
+    job = {**make_job(), "status": {"conditions": failed}}
+    for known in running, next_status([], stored=None, job=job, jobs=[job]):
+        own = support.exam(status=known.model_dump(by_alias=True, exclude_none=True), **CANDIDATES)
+        reported = status.exam.of(own, observed=ObservedExam(solver=None), inventory=[], now=NOON)
+        assert reported.conditions == known.conditions
+        # The next attempt's candidate may have the same replicas, and needs its own result.
+        assert reported.template_digest == ""
+
+
+def test_only_the_gate_creates_its_candidate() -> None:
+    for metadata, advised in (({}, True), (CANDIDATES, False)):
+        own = support.exam(**metadata)
+        reported = status.exam.of(own, observed=ObservedExam(solver=None), inventory=[], now=NOON)
+        message = next(each.message for each in reported.conditions if each.type == "Complete")
+        assert condition(reported) == ("False", "SolverNotFound")
+        assert ("create it" in message) is advised
