@@ -1,6 +1,6 @@
 """Requests to the API server: typed errors, and a count of every write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ from mcq_operator.api import FIELD_MANAGER, Manifest
 from mcq_operator.api.kinds import RECONCILED, SERVICE, Kind, kind_of
 from mcq_operator.store.observation import instance_of, is_creation
 
-from .errors import NotFoundError, NotLeadingError, UnavailableError
+from .errors import AnswerTooLongError, NotFoundError, NotLeadingError, UnavailableError
 from .json_depth import decode, decode_shallow
+from .pages import PAGE_SIZE, decode_page
 from .transport import METADATA_LIST, Transport
 
 TRACER = trace.get_tracer("mcq_operator.client")
@@ -122,6 +123,28 @@ class Client:
             decode=decode_shallow if kind in RECONCILED else decode,
         )
         return list(response["items"]) if response else []
+
+    async def pages(self, kind: Kind, *, namespace: str | None) -> AsyncIterator[Sequence[Manifest]]:
+        """Yield the names, creation times and specs of all objects of a namespace, or of all. Raises ClusterError.
+
+        Use it for kinds with large objects of other users: one answer with all of them could be too long.
+        """
+        limit, continuation = PAGE_SIZE, ""
+        while True:
+            query = _set({"limit": str(limit), "continue": continuation or None})
+            try:
+                page = await self._request(
+                    "get", kind.path(namespace), query=query, missing_ok=True, decode=decode_page
+                )
+            except AnswerTooLongError:
+                limit //= 2
+                if limit == 0:
+                    raise
+                continue
+            yield (page and page["items"]) or []
+            continuation = page["metadata"].get("continue", "") if page else ""
+            if not continuation:
+                return
 
     async def referring(self, kind: Kind, *, namespace: str, solver: str) -> Sequence[Manifest]:
         """Return the exams of a solver, or the solvers that escalate to it. Raises ClusterError."""

@@ -8,7 +8,8 @@ ClusterError
 ├── ConflictError     someone else was faster: read the object again
 ├── NotLeadingError   this process has lost the Lease, so it may not write
 ├── UnavailableError  the server, or something behind it, fails for now: try again later
-│   └── NoAnswerError  the server can't be reached, so all other requests would fail, too
+│   ├── NoAnswerError  the server can't be reached, so all other requests would fail, too
+│   └── AnswerTooLongError  the answer has more bytes than allowed
 └── InvalidSpecError  this release can't read the spec of a stored resource
 """
 
@@ -63,6 +64,10 @@ class UnavailableError(ClusterError):
 
 class NoAnswerError(UnavailableError):
     """The server did not answer."""
+
+
+class AnswerTooLongError(UnavailableError):
+    """The answer would take too much memory. A shorter page may not."""
 
 
 class InvalidSpecError(ClusterError):

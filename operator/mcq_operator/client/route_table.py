@@ -85,20 +85,24 @@ class RouteTable:
             scopes = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
             lists = await asyncio.gather(
                 *(
-                    self._scopes.read(kind, namespace, self._client.list(kind, namespace=namespace))
+                    self._scopes.read(kind, namespace, self._read(kind, namespace))
                     for kind, namespace in scopes
                 )
             )
-            self._routes = {
-                route
-                for (kind, _), items in zip(scopes, lists, strict=True)
-                for item in items or ()
-                for route in routes(kind, item)
-            }
+            self._routes = set().union(*(each for each in lists if each is not None))
             self._by_host = {}
             for route in self._routes:
                 self._by_host.setdefault(route.host, []).append(route)
             self._listed = started
+
+    async def _read(self, kind: Kind, namespace: str | None) -> set[Route]:
+        """Return the routes of all objects of the kind. Raises ClusterError."""
+        return {
+            route
+            async for page in self._client.pages(kind, namespace=namespace)
+            for item in page
+            for route in routes(kind, item)
+        }
 
 
 def _own(kind: Kind, desired: Manifest, live: Manifest | None) -> set[Route]:

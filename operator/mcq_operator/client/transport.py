@@ -16,7 +16,7 @@ from kubernetes.aio.config import ConfigException
 
 from mcq_operator.api import Manifest
 
-from .errors import NoAnswerError, UnavailableError, cluster_error
+from .errors import AnswerTooLongError, NoAnswerError, UnavailableError, cluster_error
 from .json_depth import decode_shallow
 
 ERRORS = 400
@@ -85,7 +85,7 @@ class Transport:
     ) -> Any:
         """Send a request; return the answer, decoded by `decode`.
 
-        Raises ClusterError, NoAnswerError if no answer comes within `seconds`.
+        Raises ClusterError: NoAnswerError if no answer comes within `seconds`, AnswerTooLongError.
         """
         path_and_query = path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": accept, "Content-Type": content_type}
@@ -95,7 +95,7 @@ class Transport:
             )
             content = await read_at_most(LONGEST_ANSWER, answer.content, path)
         except TooLongError as error:
-            raise UnavailableError(str(error)) from error
+            raise AnswerTooLongError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _no_answer(error) from error
         if answer.status >= ERRORS:

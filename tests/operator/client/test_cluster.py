@@ -1,6 +1,7 @@
 """The cluster accepts a webhook's changes, and classifies the API server's errors."""
 
 import json
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -94,6 +95,9 @@ class Refusing:
     async def list(self, kind: Kind, *, namespace: str | None, **_: object) -> list[Manifest]:
         name = self._check(namespace)
         return [] if kind is EXAM else [{"metadata": {"namespace": name, "name": "demo"}, "spec": {}}]
+
+    async def pages(self, kind: Kind, *, namespace: str | None) -> AsyncIterator[Sequence[Manifest]]:
+        yield await self.list(kind, namespace=namespace)
 
     async def versions(self, _: Kind, *, namespace: str | None, **__: object) -> dict[tuple[str, str], int]:
         return {(self._check(namespace), "demo"): 7}

@@ -1,6 +1,8 @@
 """A solver's Ingress or HTTPRoute conflicts with another namespace's routes for the same host and path."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from mcq_operator.api import Manifest
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind, kind_of
 from mcq_operator.client import UnavailableError
+from mcq_operator.client.client import Client
+from mcq_operator.client.errors import AnswerTooLongError
 from mcq_operator.client.route_table import RouteTable
 from mcq_operator.client.scopes import Scopes
 
@@ -49,13 +53,13 @@ class Listing:
         self.failing = False
         self.lists = 0
 
-    async def list(self, kind: Kind, *, namespace: str | None) -> list[Manifest]:
+    async def pages(self, kind: Kind, *, namespace: str | None) -> AsyncIterator[list[Manifest]]:
         await asyncio.sleep(0)
         if self.failing:
             message = "500"
             raise UnavailableError(message)
         self.lists += kind is INGRESS
-        return [self.listed] if kind is kind_of(self.listed) else []
+        yield [self.listed] if kind is kind_of(self.listed) else []
 
 
 def table_of(client: Listing) -> RouteTable:
@@ -152,3 +156,48 @@ async def test_reads_wait_for_the_current_list_of_routes_and_a_failed_list_is_re
     actual = await asyncio.gather(*(table.rival(INGRESS, ours, None) for _ in range(5)))
     assert [rival and rival.ref for rival in actual] == ["Ingress theirs/it"] * 5
     assert client.lists == 1
+
+
+class LargeObjects:
+    """A server with two Ingresses; it sends at most one in a page, and no page with a limit above `longest`."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.limits: list[int] = []
+
+    async def send(
+        self, method: str, path: str, *, query: dict[str, str], decode: Callable[[bytes], Any], **_: Any
+    ) -> Any:
+        if "ingresses" not in path:
+            return decode(b'{"metadata": {}, "items": null}')
+        limit = int(query["limit"])
+        self.limits.append(limit)
+        if limit > self.longest:
+            raise AnswerTooLongError(path)
+        last = query.get("continue") == "second"
+        item = ingress("b.example.com" if last else "a.example.com", "/")
+        item["metadata"] |= {"annotations": {"large": "x" * 1000}, "managedFields": [{"manager": "them"}]}
+        metadata = {"resourceVersion": "7", **({} if last else {"continue": "second"})}
+        return decode(json.dumps({"metadata": metadata, "items": [item]}).encode())
+
+
+@pytest.mark.parametrize(("longest", "limits"), [(100, [100, 100]), (30, [100, 50, 25, 25])])
+async def test_a_list_of_large_ingresses_is_read_in_short_pages(longest: int, limits: list[int]) -> None:
+    server, client = LargeObjects(longest), Client(object())
+    client._transport = cast("Any", server)
+    for host in "a.example.com", "b.example.com":
+        ours = ingress(host, "/", namespace="ours")
+        table = RouteTable(client, scopes=Scopes(), clock=lambda: 0.0)
+        assert await table.rival(INGRESS, ours, None)
+        assert server.limits == limits
+        server.limits.clear()
+    [page] = [page async for page in client.pages(INGRESS, namespace=None)][:1]
+    assert page[0].keys() == {"metadata", "spec"}
+    assert "annotations" not in page[0]["metadata"]
+
+
+async def test_an_object_that_is_too_large_by_itself_is_an_error() -> None:
+    client = Client(object())
+    client._transport = cast("Any", LargeObjects(0))
+    with pytest.raises(AnswerTooLongError):
+        [page async for page in client.pages(INGRESS, namespace=None)]
