@@ -6,7 +6,6 @@ from .base import API_VERSION, EXAM_KIND, EXAMS, SOLVER_KIND, SOLVERS, Manifest
 from .resource_status import ObjectRef
 
 OWN = ("get", "list", "watch", "create", "patch", "delete")
-READ = ("get", "list", "watch")
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ POLICY = Kind(API_VERSION, "MCQPolicy", "mcqpolicies", ())
 RECONCILED = (SOLVER, EXAM)
 """The operator's own kinds."""
 
-POD = Kind("v1", "Pod", "pods", READ)
-REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets", ("get", "list"))
+POD = Kind("v1", "Pod", "pods", ("list", "watch"))
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets", ("list",))
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", OWN)
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", OWN)
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OWN)
