@@ -59,12 +59,22 @@ async def read_children(
     reconcile creates it, which the server refuses if it exists. Otherwise, read it only if the inventory has it. No
     object is of an `absent` kind.
     """
-    recorded = {*resource.status.inventory}.difference(desired)
-    to_read = [ref for ref in refs if ref in recorded or not _is_unknown(client, resource.namespace, ref)]
+    namespace, recorded = resource.namespace, {*resource.status.inventory}.difference(desired)
+    named = ((ref, kind_named(ref.api_version, ref.kind)) for ref in refs)
+    to_read = {
+        ref: kind
+        for ref, kind in named
+        if kind is not None
+        and kind not in absent
+        and (ref in recorded or not client.is_unknown(kind, namespace=namespace, name=ref.name))
+    }
     pods, manifests = await asyncio.gather(
-        client.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
+        client.list(POD, namespace=namespace, selector=names.selector(resource)),
         asyncio.gather(
-            *(attempt("read", ref, _get(client, resource.namespace, ref, absent)) for ref in to_read)
+            *(
+                attempt("read", ref, client.get(kind, namespace=namespace, name=ref.name))
+                for ref, kind in to_read.items()
+            )
         ),
     )
     children = Children(live={}, pods=pods)
@@ -93,15 +103,3 @@ async def prune_children(
             if isinstance(refusal := await attempt("delete", ref, call), Refusal):
                 pruned.refused.append(refusal)
     return pruned
-
-
-async def _get(client: Client, namespace: str, ref: ObjectRef, absent: Collection[Kind]) -> Manifest | None:
-    kind = kind_named(ref.api_version, ref.kind)
-    if kind is None or kind in absent:
-        return None
-    return await client.get(kind, namespace=namespace, name=ref.name)
-
-
-def _is_unknown(client: Client, namespace: str, ref: ObjectRef) -> bool:
-    kind = kind_named(ref.api_version, ref.kind)
-    return kind is not None and client.is_unknown(kind, namespace=namespace, name=ref.name)

@@ -92,10 +92,10 @@ async def reconcile_solver(
         return _gone(key, probers, upgrades)
     conflicts = await find_route_conflicts(cluster, desired_objects, children)
     # Without a template of the earlier replicas, the Deployment would get the one that the gate holds.
-    withheld = conflicts.withheld | ({DEPLOYMENT.named(solver.name)} if lost else set())
+    deployment_ref = DEPLOYMENT.named(solver.name)
+    withheld = conflicts.withheld | ({deployment_ref} if lost else set())
     uncontested = {ref: item for ref, item in desired_objects.items() if ref not in withheld}
     applied = await cluster.apply(solver, uncontested, children)
-    deployment_ref = DEPLOYMENT.named(solver.name)
     deployment = applied.live.get(deployment_ref) or children.live.get(deployment_ref)
     mounted = desired.mounted_claims(deployment, children.pods)
     pruned = await cluster.prune(
@@ -104,11 +104,11 @@ async def reconcile_solver(
     refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
     problems = [*refused, *conflicts.rivals, *applied.conflicts, *applied.blocked]
     created = applied.live.keys() - children.live.keys()
-    if not reconciled_before and not problems and DEPLOYMENT.named(solver.name) in created:
+    if not reconciled_before and not problems and deployment_ref in created:
         # A status write costs the API server more than an object, and can say more after the Deployment's first event.
         # So the objects of other new solvers come first.
         return Result(outcome=Outcome.NOT_READY, requeue_after=FIRST_STATUS_SECONDS)
-    if DEPLOYMENT.named(solver.name) in children.unread:
+    if deployment_ref in children.unread:
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await observe(

@@ -43,10 +43,14 @@ class Probers:
 
     def forget(self, key: SolverKey) -> None:
         """Drop all answers about a solver, and cancel its questions."""
-        for each in (self.canary, self.load_progress, self.api_keys, self.traffic):
+        for each in self._all:
             each.forget(key)
 
     async def close(self) -> None:
         """Cancel all questions."""
-        for each in (self.canary, self.load_progress, self.api_keys, self.traffic):
+        for each in self._all:
             await each.close()
+
+    @property
+    def _all(self) -> tuple[CanaryProber, LoadProgressProber, APIKeyProber, TrafficProber]:
+        return self.canary, self.load_progress, self.api_keys, self.traffic
