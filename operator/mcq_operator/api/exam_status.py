@@ -88,8 +88,8 @@ class ExamStatus(ResourceStatus):
     exam_digest: str | None = None
     """SHA-256 of the questions' file."""
     template_digest: str = ""
-    """A digest of the replicas that the conditions are about; with a schedule, of those that answered last, empty if
-    they changed meanwhile."""
+    """A digest of the replicas that the conditions are about: the present ones or, with a schedule, those that
+    answered last. It is empty if the replicas changed during the sitting."""
     model: ExaminedModel | None = None
     """The model that answered."""
     risk_coverage: list[CoveragePoint] | None = Field(None, max_length=20)

@@ -73,9 +73,9 @@ class PolicySpec(Model):
     namespaces: Names = ("*",)
     """The namespaces that this policy applies to. If several apply to a namespace, each must allow the value."""
     operators: Annotated[tuple[NamePattern, ...], Field(max_length=16)] = ()
-    """User names of further operators, such as system:serviceaccount:team-a:mcq-operator. Their requests are not
-    checked, nor are those of the operator that was installed with the admission policy: an operator creates a gate's
-    candidate from a solver that was allowed."""
+    """User names of other operators, such as system:serviceaccount:team-a:mcq-operator. The policy does not check
+    their requests, nor those of the operator that it was installed with: they create a gate's candidate from a solver
+    that was already allowed."""
     images: Annotated[tuple[ImagePattern, ...], Field(max_length=64)] = ()
     """Images in image. A solver that leaves image out runs the operator's own release and needs no entry."""
     endpoints: Annotated[tuple[OriginPattern, ...], Field(max_length=64)] = ()

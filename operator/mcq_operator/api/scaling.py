@@ -127,8 +127,8 @@ class Rollout(Model):
     """How a change of the spec rolls out."""
 
     gate: Gate | None = None
-    """The exam that a change must pass if it may change answers: a change of the model or its credentials, the engine,
-    the image, answering.debias, storage.cache.claimName or podTemplate; left out, none."""
+    """The exam for changes that may change answers: of the model or its credentials, the engine, the image,
+    answering.debias, storage.cache.claimName or podTemplate. Left out, changes roll out without an exam."""
     auto_rollback: bool = False
     """Whether the operator rolls back to the last spec with all replicas available if the new replicas do not start.
     The rollback lasts until the spec changes again. The old replicas keep answering in any case."""

@@ -89,8 +89,8 @@ class SolverStatus(ResourceStatus):
     """The digest of everything that may change the replicas' answers. A new digest must pass the gate. It is empty
     until the first replicas answer."""
     previous: str = ""
-    """The digest that was promoted before, and had replicas that answered. While those of the present one don't, a
-    change back to it needs no exam."""
+    """The digest before `promoted`, if its replicas answered. If the present replicas don't answer, the spec may go
+    back to it without an exam."""
     gate: GateStatus | None = None
     """The last change that needed to pass an exam."""
     last_gate: GateTerms | None = None

@@ -95,8 +95,8 @@ class CachedClient(Client):
     ) -> Manifest | None:
         """Return an object from the server; None for a resource that was deleted meanwhile. Raises ClusterError.
 
-        An answer older than the deletion event would make the operator create the children again. For a child, the
-        event means less: the child may only have lost the label that its watch asks for.
+        Without this check, an answer that is older than the deletion event would make the operator create the children
+        again. Children are not checked: their event may only mean that they lost the watched label.
         """
         manifest = await super().get_live(kind, namespace=namespace, name=name, seconds=seconds)
         if kind not in RECONCILED or manifest is None:

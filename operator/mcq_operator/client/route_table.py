@@ -38,9 +38,8 @@ class RouteTable:
     async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older object that takes requests of the desired one. Raises ClusterError.
 
-        A route that `live`, the existing object, lacks counts as younger than all others. If the list lacks a route,
-        list again: at most every two seconds for a new object, because its age decides, and at once for an existing
-        object that gets other routes.
+        Routes that the `live` object lacks count as the youngest. If the last list lacks one of the routes, list
+        again: at once if an existing object gets new routes, and at most every two seconds for a new object.
         """
         own = _own(kind, desired, live)
         if self._routes.issuperset(own):

@@ -56,7 +56,7 @@ def objects(
         runbooks_url: the address of this repository's files, for the links of the alerts.
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
             them.
-        pods: the replicas' template after a rollback, in place of the spec's.
+        pods: the replicas' template, if a gate, a rollback or an upgrade keeps an earlier one; None for the spec's.
         last_exam: the last exam of the current replicas.
 
     """

@@ -58,8 +58,8 @@ def asks_for_key(template: Manifest) -> bool:
 def _min_confidence(solver: MCQSolver) -> float:
     """Return the spec's minimum confidence, or the one that reaches the spec's accuracy.
 
-    It is in the template like all settings. Replicas read the exam's ConfigMap without a restart, but every tenant who
-    may write ConfigMaps could change it there.
+    It is a setting in the Pod template. It is not in the exam's ConfigMap, because every tenant who may write
+    ConfigMaps could change it there.
     """
     answering, threshold = solver.spec.answering, solver.status.threshold
     if answering.target_accuracy is None:
