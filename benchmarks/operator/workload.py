@@ -40,12 +40,9 @@ class Solver(NamedTuple):
     @property
     def objects(self) -> list[dict[str, Any]]:
         """Return the objects that the operator makes on a cluster without optional kinds."""
-        return desired.objects(
-            MCQSolver.model_validate(self.manifest),
-            images=desired.ServiceImages("bench", "bench"),
-            operator_image="bench",
-            absent=OPTIONAL,
-        )
+        images = desired.ServiceImages("bench", "bench")
+        installation = desired.Installation(images=images, operator_image="bench")
+        return desired.objects(MCQSolver.model_validate(self.manifest), installation, absent=OPTIONAL)
 
     @property
     def children(self) -> list[Child]:

@@ -114,7 +114,8 @@ def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:
     metadata = {"name": "demo", "namespace": "team", "uid": "u"}
     solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
     images = desired.ServiceImages("mcq-service", "mcq-service-torch")
-    objects = desired.objects(solver, images=images, operator_image="mcq-operator")
+    installation = desired.Installation(images=images, operator_image="mcq-operator")
+    objects = desired.objects(solver, installation)
     by_reference = {ref_of(item): item for item in objects}
     for item in by_reference.values():
         del item["metadata"]["annotations"][APPLIED_DIGEST]

@@ -155,10 +155,7 @@ def _check(arguments: argparse.Namespace) -> int:
         check(
             arguments.file,
             namespace=arguments.of_namespace,
-            images=settings.images,
-            operator_image=settings.image,
-            operator_namespace=settings.home,
-            runbooks_url=settings.runbooks_url,
+            installation=settings.installation,
             out=sys.stdout,
         )
     except CheckError as error:

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from . import __version__
 from .api.rbac import NAMESPACE
-from .desired.images import ServiceImages
+from .desired.images import Installation, ServiceImages
 
 
 class Settings(BaseSettings):
@@ -63,6 +63,16 @@ class Settings(BaseSettings):
     def images(self) -> ServiceImages:
         """The images of solvers that name none."""
         return ServiceImages(self.service_image, self.service_torch_image)
+
+    @property
+    def installation(self) -> Installation:
+        """What solvers' objects take from these settings."""
+        return Installation(
+            images=self.images,
+            operator_image=self.image,
+            namespace=self.home,
+            runbooks_url=self.runbooks_url,
+        )
 
     @property
     def home(self) -> str:

@@ -30,8 +30,8 @@ from kubernetes.aio import config
 from tests.operator.server import Server
 from tests.operator.support import (
     IMAGES,
+    INSTALLATION,
     NOON,
-    OPERATOR_IMAGE,
     is_first_status_due,
     list_all,
     no_key_count,
@@ -265,8 +265,7 @@ class Bench:
             cluster=self.cluster,
             probers=self.probers,
             upgrades=self.upgrades,
-            images=self.images,
-            operator_image=OPERATOR_IMAGE,
+            installation=replace(INSTALLATION, images=self.images),
             now=lambda: self.now,
         )
 

@@ -20,12 +20,12 @@ from mcq_operator.api.observed import Deployment
 from mcq_operator.client import CachedClient, Cluster, UnavailableError
 from mcq_operator.client.errors import NotFoundError
 from mcq_operator.controllers import Outcome, Result
-from mcq_operator.desired import ServiceImages
+from mcq_operator.desired import Installation, ServiceImages
 from mcq_operator.store import Listing, observe
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 IMAGES = ServiceImages("mcq-service:golden", "mcq-service-torch:golden")
-OPERATOR_IMAGE = "mcq-operator:golden"
+INSTALLATION = Installation(images=IMAGES, operator_image="mcq-operator:golden")
 
 
 def solver(

@@ -28,10 +28,7 @@ def check(
     path: str,
     *,
     namespace: str,
-    images: desired.ServiceImages,
-    operator_image: str,
-    operator_namespace: str,
-    runbooks_url: str,
+    installation: desired.Installation,
     out: TextIO,
 ) -> None:
     """Print the objects of each MCQSolver in the file as YAML. Raises CheckError.
@@ -42,11 +39,7 @@ def check(
         manifest
         for document, _ in _documents(path, SOLVER_KIND)
         for manifest in desired.objects(
-            MCQSolver.model_validate(_with_namespace(document, namespace)),
-            images=images,
-            operator_image=operator_image,
-            operator_namespace=operator_namespace,
-            runbooks_url=runbooks_url,
+            MCQSolver.model_validate(_with_namespace(document, namespace)), installation
         )
     ]
     yaml.safe_dump_all(objects, out, sort_keys=False)

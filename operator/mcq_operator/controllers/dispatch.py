@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from mcq_operator import status
 from mcq_operator.api import ExamKey, Key, ResourceStatus, SolverKey
-from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.client import (
     Cluster,
     ClusterError,
@@ -17,7 +16,7 @@ from mcq_operator.client import (
     NoAnswerError,
     NotLeadingError,
 )
-from mcq_operator.desired import ServiceImages
+from mcq_operator.desired import Installation
 from mcq_operator.probes.probers import Probers
 
 from .exam import reconcile_exam
@@ -37,10 +36,7 @@ async def reconcile(
     cluster: Cluster,
     probers: Probers,
     upgrades: Upgrades,
-    images: ServiceImages,
-    operator_image: str,
-    operator_namespace: str = NAMESPACE,
-    runbooks_url: str = "",
+    installation: Installation,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster match a solver or an exam, and its status match the cluster.
@@ -55,14 +51,12 @@ async def reconcile(
                     cluster=cluster,
                     probers=probers,
                     upgrades=upgrades,
-                    images=images,
-                    operator_image=operator_image,
-                    operator_namespace=operator_namespace,
-                    runbooks_url=runbooks_url,
+                    installation=installation,
                     now=now,
                 )
             case ExamKey():
-                return await reconcile_exam(key, cluster=cluster, service_image=images.cpu, now=now)
+                image = installation.images.cpu
+                return await reconcile_exam(key, cluster=cluster, service_image=image, now=now)
         message = f"no kind of resource has the key {key!r}"
         raise TypeError(message)
     except (ConflictError, NoAnswerError, NotLeadingError):

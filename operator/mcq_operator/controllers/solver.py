@@ -28,10 +28,7 @@ async def reconcile_solver(
     cluster: Cluster,
     probers: Probers,
     upgrades: Upgrades,
-    images: desired.ServiceImages,
-    operator_image: str,
-    operator_namespace: str,
-    runbooks_url: str,
+    installation: desired.Installation,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster match the solver, and the solver's status match the cluster.
@@ -46,6 +43,7 @@ async def reconcile_solver(
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
         return _gone(key, probers, upgrades)
+    images = installation.images
     plain_template = desired.plain_template(solver, images=images)
     digest = desired.digest(plain_template)
     stored = solver
@@ -70,10 +68,7 @@ async def reconcile_solver(
     solver = desired.with_served_path(solver, replicas_template)
     objects = desired.objects(
         solver,
-        images=images,
-        operator_image=operator_image,
-        operator_namespace=operator_namespace,
-        runbooks_url=runbooks_url,
+        installation,
         absent=cluster.absent,
         pods=replicas_template,
         last_exam=status.last_exam(exams, template_digest=digest_in_force),

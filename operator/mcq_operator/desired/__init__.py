@@ -4,14 +4,13 @@ from collections.abc import Collection
 
 from mcq_operator.api import LastExam, Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind
-from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.api.resource_status import ObjectRef
 
 from . import backup, exam, gate
 from .alerts import prometheus_rule
 from .config import asks_for_key
 from .dashboards import dashboards
-from .images import ServiceImages, replica_image
+from .images import Installation, ServiceImages, replica_image
 from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service, with_served_path
@@ -20,6 +19,7 @@ from .storage import cache_claim, exam_summary, mounted_claims
 from .workload import deployment, plain_template, service_account, template
 
 __all__ = [
+    "Installation",
     "ServiceImages",
     "asks_for_key",
     "digest",
@@ -37,11 +37,8 @@ __all__ = [
 
 def objects(
     solver: MCQSolver,
+    installation: Installation,
     *,
-    images: ServiceImages,
-    operator_image: str,
-    operator_namespace: str = NAMESPACE,
-    runbooks_url: str = "",
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
     last_exam: LastExam | None = None,
@@ -50,21 +47,18 @@ def objects(
 
     Args:
         solver: the owner of the objects.
-        images: the replicas' images for a spec that names none.
-        operator_image: the operator's own image, which the backup Jobs run.
-        operator_namespace: where the operator runs.
-        runbooks_url: the address of this repository's files, for the links of the alerts.
+        installation: the operator's installation.
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
             them.
         pods: the replicas' template, if a gate, a rollback or an upgrade keeps an earlier one; None for the spec's.
         last_exam: the last exam of the current replicas.
 
     """
-    replicas_template = pods or template(solver, images=images)
+    replicas_template = pods or template(solver, images=installation.images)
     desired = [
         service_account(solver),
         cache_claim(solver),
-        network_policy(solver, operator_namespace=operator_namespace),
+        network_policy(solver, operator_namespace=installation.namespace),
         service(solver),
         deployment(solver, replicas_template, absent=absent),
         disruption_budget(solver),
@@ -73,10 +67,10 @@ def objects(
         ingress(solver),
         http_route(solver),
         service_monitor(solver, absent=absent),
-        prometheus_rule(solver, absent=absent, runbooks_url=runbooks_url),
+        prometheus_rule(solver, absent=absent, runbooks_url=installation.runbooks_url),
         dashboards(solver),
         exam_summary(solver, last_exam),
-        *backup.objects(solver, operator_image=operator_image),
+        *backup.objects(solver, operator_image=installation.operator_image),
     ]
     return [manifest for manifest in desired if manifest is not None]
 

@@ -243,10 +243,7 @@ def _queue(settings: Settings, metrics: Metrics, cluster: Cluster, probers: Prob
         cluster=cluster,
         probers=probers,
         upgrades=upgrades,
-        images=settings.images,
-        operator_image=settings.image,
-        operator_namespace=settings.home,
-        runbooks_url=settings.runbooks_url,
+        installation=settings.installation,
         now=lambda: datetime.now(UTC),
     )
     queue = WorkQueue(

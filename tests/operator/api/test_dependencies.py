@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.operator.support import IMAGES, OPERATOR_IMAGE, exam, solver
+from tests.operator.support import IMAGES, INSTALLATION, exam, solver
 
 from mcq_operator import desired
 from mcq_operator.api import names
@@ -23,7 +23,7 @@ def test_each_object_is_created_after_its_dependencies() -> None:
     demo = solver(SPEC)
     gate = demo.spec.rollout.gate
     assert gate is not None
-    objects = desired.objects(demo, images=IMAGES, operator_image=OPERATOR_IMAGE)
+    objects = desired.objects(demo, INSTALLATION)
     objects += [desired.gate.candidate(demo), desired.gate.candidate_exam(demo, exam(), gate)]
     needed = dependencies_in_order(objects)
     candidate = names.candidate_name(demo)

@@ -21,9 +21,7 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_creates_them() -> Non
     sample = yaml.safe_load(SAMPLE.read_text())
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
-    assert actual == desired.objects(
-        solver, images=Settings().images, operator_image=f"mcq-operator:{__version__}"
-    )
+    assert actual == desired.objects(solver, Settings().installation)
 
 
 def test_alerts_link_to_the_runbooks_at_the_configured_address() -> None:

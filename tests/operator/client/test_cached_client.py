@@ -2,13 +2,14 @@
 
 import copy
 from asyncio import Event
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.operator.support import (
     IMAGES,
+    INSTALLATION,
     NOON,
-    OPERATOR_IMAGE,
     is_first_status_due,
     list_all,
     no_key_count,
@@ -161,8 +162,7 @@ class Operator:
                 traffic=TrafficProber(no_key_count, requeue=lambda _: None),
             ),
             upgrades=self.upgrades,
-            images=self.images,
-            operator_image=OPERATOR_IMAGE,
+            installation=replace(INSTALLATION, images=self.images),
             now=lambda: NOON,
         )
 
@@ -185,9 +185,7 @@ async def operator() -> Operator:
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
-    desired_objects = desired.objects(
-        solver(), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=operator.cluster.absent
-    )
+    desired_objects = desired.objects(solver(), INSTALLATION, absent=operator.cluster.absent)
     requests = await operator.reconcile()
     methods = [method for method, _ in requests]
     assert (methods.count("post"), methods.count("patch")) == (len(desired_objects), 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client.exceptions import ApiException
-from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
+from tests.operator.support import INSTALLATION, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest, ObjectRef, SolverKey
@@ -35,7 +35,7 @@ class Mirror:
 
 
 def desired_objects() -> dict[ObjectRef, Manifest]:
-    objects = desired.objects(solver(), images=IMAGES, operator_image=OPERATOR_IMAGE)
+    objects = desired.objects(solver(), INSTALLATION)
     return {ref_of(item): item for item in objects if item["kind"] == "Deployment"}
 
 

@@ -19,7 +19,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 from tests.operator.conftest import Bench, Kubectl, connected
 from tests.operator.controllers.test_optional import OPTIONAL, install, remove
-from tests.operator.support import IMAGES, OPERATOR_IMAGE
+from tests.operator.support import INSTALLATION
 
 from mcq_operator import desired
 from mcq_operator.api import GROUP, SOLVERS, VERSION, Manifest, MCQSolver, ObjectRef
@@ -149,7 +149,7 @@ def changed_refs(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef,
 
 def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
     """Return the desired objects of a solver."""
-    manifests = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
+    manifests = desired.objects(solver, INSTALLATION)
     return {ref_of(item): item for item in manifests}
 
 

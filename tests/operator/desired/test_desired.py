@@ -5,12 +5,13 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGES, INSTALLATION, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest, names
@@ -181,7 +182,7 @@ def settings(spec: dict[str, Any]) -> dict[str, str]:
 
 
 def objects(spec: dict[str, Any]) -> list[Manifest]:
-    return desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE)
+    return desired.objects(solver(spec), INSTALLATION)
 
 
 def one(spec: dict[str, Any], kind: str) -> Manifest:
@@ -439,9 +440,9 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
 ) -> None:
     """The spec can override it. Dashboards need no optional kind."""
     spec = {"monitoring": {name: {"enabled": enabled} for name in NO_MONITORING}}
-    manifests = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
+    manifests = desired.objects(solver(spec), INSTALLATION, absent=absent)
     assert {item["kind"] for item in manifests} & MONITORED == expected
-    defaults = desired.objects(solver({}), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
+    defaults = desired.objects(solver({}), INSTALLATION, absent=absent)
     if enabled == "Auto":
         assert {item["kind"] for item in defaults} & MONITORED == expected
 
@@ -493,9 +494,7 @@ def test_the_kubelet_probes_a_port_without_client_traffic(case: str) -> None:
 def test_a_label_alone_admits_no_peer() -> None:
     """Anyone can give a Pod the operator's label, but only the operator's Pods are in its namespace."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
-    manifests = desired.objects(
-        solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
-    )
+    manifests = desired.objects(solver(spec), replace(INSTALLATION, namespace="mcq"))
     [policy] = [each for each in manifests if each["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
     for peer in rule["from"]:
@@ -532,8 +531,7 @@ def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image:
 def test_without_keda_the_spec_sets_the_number_of_replicas() -> None:
     manifests = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
-        images=IMAGES,
-        operator_image=OPERATOR_IMAGE,
+        INSTALLATION,
         absent=[SCALED_OBJECT],
     )
     assert next(item for item in manifests if item["kind"] == "Deployment")["spec"]["replicas"] == 4
@@ -551,9 +549,7 @@ def test_the_operators_labels_win_over_a_users() -> None:
 def test_the_desired_replicas_can_differ_from_the_spec() -> None:
     """They do so after a rollback; everything else follows the spec."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    manifests = desired.objects(
-        solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other
-    )
+    manifests = desired.objects(solver({"replicas": 7}), INSTALLATION, pods=other)
     spec = next(item for item in manifests if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)
 
@@ -593,7 +589,7 @@ def test_the_ingress_has_the_path_that_the_replicas_in_force_know(held: str, spe
     inventory = [{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "demo"}]
     known = solver(ingress_options(spec), status={"inventory": inventory})
     seen = desired.with_served_path(known, template)
-    manifests = desired.objects(seen, images=IMAGES, operator_image=OPERATOR_IMAGE, pods=template)
+    manifests = desired.objects(seen, INSTALLATION, pods=template)
     [rule] = next(each for each in manifests if each["kind"] == "Ingress")["spec"]["rules"]
     assert rule["http"]["paths"][0]["path"] == served
     assert names.url(seen) == f"http://mcq.example.com{served.rstrip('/')}"
