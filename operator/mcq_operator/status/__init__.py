@@ -55,7 +55,7 @@ def of(
     change: GateStatus | None = None,
     identity: str = "",
     model: str | None = None,
-    asks_for_key: bool | None = None,
+    asks_for_key: bool = False,
     release: str = "",
     hold_reason: str = "",
     held: bool = False,
@@ -74,7 +74,7 @@ def of(
         change: the last change that has a gate.
         identity: the identity of the spec's model, image and way of answering.
         model: the model that the replicas in force should load; None for the spec's.
-        asks_for_key: whether these replicas ask clients for an API key; None for what the spec says.
+        asks_for_key: whether these replicas ask clients for an API key.
         release: the operator's release that these replicas belong to.
         hold_reason: why they don't belong to this operator's release yet; empty if they do.
         held: whether they are of an earlier spec or release, for whatever reason.
@@ -88,9 +88,7 @@ def of(
         verdict,
         change,
         model=model,
-        asks_for_key=solver.spec.auth.api_keys_secret_ref is not None
-        if asks_for_key is None
-        else asks_for_key,
+        asks_for_key=asks_for_key,
         hold_reason=hold_reason,
     )
     threshold_ready = threshold.finding(solver, exams, template_digest=template_digest, held=held)

@@ -39,6 +39,7 @@ def of(
         inventory=inventory,
         replicas_digest="new",
         template_digest="new",
+        asks_for_key=desired.asks_for_key(desired.plain_template(solver, images=IMAGES)),
         now=now,
         exams=exams,
     )
