@@ -158,6 +158,19 @@ async def test_the_status_names_the_release_of_the_replicas_that_a_gate_keeps() 
     after = operator.server.objects[SOLVERS]["status"]
     assert (after["gate"]["phase"], after["templateDigest"]) == ("Waiting", before["templateDigest"])
     assert (before["release"], after["release"]) == ("golden", "golden")
+    # The gate has refused the change since, and the user pauses the upgrade.
+    stored = operator.server.objects[SOLVERS]
+    refused = {**after, "gate": {**after["gate"], "phase": "Refused"}}
+    metadata = {**stored["metadata"], "annotations": {PAUSE_UPGRADE: "true"}}
+    operator.server.put(SOLVERS, {**stored, "metadata": metadata, "status": refused})
+    deployed = operator.server.objects[DEPLOYMENT]
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 3)
+    deployed_status = {"observedGeneration": 1, **counts}
+    metadata = {**deployed["metadata"], "generation": 1}
+    operator.server.put(DEPLOYMENT, {**deployed, "metadata": metadata, "status": deployed_status})
+    await operator.relist()
+    await operator.result()
+    assert operator.condition("Progressing")["reason"] == "UpgradeHeldBack"
 
 
 async def test_replicas_of_an_earlier_release_stay_until_the_solvers_turn(
