@@ -101,6 +101,8 @@ class Metrics:
             "mcq_escalations", "Questions handed to another solver, by outcome: answered, abstained or failed.",
             ["outcome"],
         )  # fmt: skip
+        for outcome in ("answered", "abstained", "failed"):
+            self._escalations.labels(outcome)
         self._escalation_confidence = histogram(
             "mcq_escalation_confidence",
             "The confidence of the first model, and of the other solver, in escalated questions.",
