@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 # Measured: docs/benchmarks.md; ARM was not. With AVX2, 8 tokens take half as long again as one.
-_CHEAP_TOKENS = {"amx": 16, "avx512_vnni": 16, "avx512": 8, "avx_vnni": 8}
+_CHEAP_TOKENS = {"amx": 8, "avx512_vnni": 8, "avx512": 8, "avx_vnni": 8}
 _OTHERS_CHEAP_TOKENS = 4
 
 
