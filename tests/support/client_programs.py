@@ -17,10 +17,10 @@ LOCALHOST = """
 import socket
 resolve = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *more, **options: resolve(
-    "127.0.0.1" if str(host).endswith(".localhost") else host, *more, **options
+    "localhost" if str(host).endswith(".localhost") else host, *more, **options
 )
 """
-"""*.localhost is this machine, as in browsers; the C library may not know it."""
+"""*.localhost is this machine, with IPv4 and IPv6, as in browsers; the C library may not know it."""
 
 
 def check(name: str, url: str, *, key: str = "-") -> None:
