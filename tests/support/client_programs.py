@@ -16,9 +16,11 @@ PROGRAMS = dict(
 LOCALHOST = """
 import socket
 resolve = socket.getaddrinfo
-socket.getaddrinfo = lambda host, *more, **options: resolve(
-    "localhost" if str(host).endswith(".localhost") else host, *more, **options
-)
+socket.getaddrinfo = lambda host, *more, **options: [
+    address
+    for name in (("127.0.0.1", "::1") if str(host).endswith(".localhost") else (host,))
+    for address in resolve(name, *more, **options)
+]
 """
 """*.localhost is this machine, with IPv4 and IPv6, as in browsers; the C library may not know it."""
 
