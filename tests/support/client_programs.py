@@ -18,7 +18,7 @@ import socket
 resolve = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *more, **options: [
     address
-    for name in (("127.0.0.1", "::1") if str(host).endswith(".localhost") else (host,))
+    for name in (("127.0.0.1", "::1") if ".localhost" in str(host) else (host,))
     for address in resolve(name, *more, **options)
 ]
 """
