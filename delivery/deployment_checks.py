@@ -248,7 +248,7 @@ class Verification:
     def _ingress_address(self, solver: Solver, url: str) -> str | None:
         """Return the address in the status of a `*.localhost` Ingress; None for other hosts, or if it has none.
 
-        The sample has such a host. On another cluster than the local one, it is not on this machine.
+        The sample has such a host, and only the local cluster's Ingress is on this machine.
         """
         if not is_local(url):
             return None

@@ -11,7 +11,7 @@ from mcq_operator.api.names import FAILED_OUTCOMES
 from mcq_operator.api.telemetry import ANSWER_BOUNDS
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_service.api import problems
-from mcq_service.telemetry.metrics import SECONDS
+from mcq_service.telemetry.metrics import FAILURES, SECONDS
 
 REPLICA_LABELS = 'namespace="team",job="demo",pod="demo-0"'
 SOLVER_LABELS = {"namespace": "team", "mcqsolver": "demo"}
@@ -252,5 +252,5 @@ def test_the_operators_metric_names_equal_the_services() -> None:
     """The operator's outcome names and histogram bounds equal the service's, although they share no code."""
     known = {each.slug: each.status for each in vars(problems).values() if hasattr(each, "slug")}
     failures = {slug for slug, status in known.items() if status == 429 or (status >= 500 and status != 501)}
-    assert failures == set(FAILED_OUTCOMES)
+    assert failures == set(FAILED_OUTCOMES) == set(FAILURES)
     assert set(ANSWER_BOUNDS) == set(SECONDS)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 # Measured: docs/benchmarks.md; ARM was not. With AVX2, 8 tokens take half as long again as one.
-_CHEAP_TOKENS = {"amx": 8, "avx512_vnni": 8, "avx512": 8, "avx_vnni": 8}
-_OTHERS_CHEAP_TOKENS = 4
+_CHEAP_TOKENS = 8
+_FEWER_CHEAP_TOKENS = {"avx2": 4, "neon_i8mm": 4, "neon_dotprod": 4}
 
 
 class Int8Sequence:
@@ -60,7 +60,7 @@ class Int8Engine:
                 "the native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
-        self.cheap_tokens = _CHEAP_TOKENS.get(supported, _OTHERS_CHEAP_TOKENS)
+        self.cheap_tokens = _FEWER_CHEAP_TOKENS.get(supported, _CHEAP_TOKENS)
         self._shape = int8_layout.shape_of(path)
         self.context_length = min(context_length, self._shape.context)
         self._library: Any = native.library()
